@@ -1,0 +1,1 @@
+"""Training configurations: the paper's, and others derived from it."""

@@ -1,0 +1,50 @@
+"""The paper's training (Sec. 4.1, SPEC of the release): StyA2K at full width.
+
+python train.py --config=configs/a2k.py --workdir=runs/a2k \
+    --config.content=COCO_TRAIN2014 --config.style=WIKIART --config.encoder=vgg
+
+`vgg` is a directory that `convert_vgg.py` made of VGG-19.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the configuration; every field is read by `stya2k_jax.training`."""
+    config = ml_collections.ConfigDict()
+    config.seed = 0
+
+    # Input: a folder each (searched recursively), or "demo:" for pictures the project draws.
+    config.content = "data/coco"
+    config.style = "data/wikiart"
+    config.load_size = 512  # pictures are squashed to this square ...
+    config.crop_size = 256  # ... and a random square of this side is cut out
+    config.workers = 4  # processes that read pictures; 0: none but the main one
+
+    # Network.
+    config.encoder = "vgg"  # a directory with encoder.safetensors, or "random"
+    config.loss_encoder = ""  # the same, for the loss; "": the model's own encoder
+    config.width = 1.0  # multiplies the channels; the encoder must have the same
+    config.variant = "full"  # or all_to_all, no_da, no_pa, no_pa_step1, single_head
+    config.heads = 8
+    config.block_sizes = (16, 8, 8, 4)  # relu2_1 (loss only), relu3_1, relu4_1, relu5_1
+    config.dtype = "float32"  # of the computation; parameters are always float32
+
+    # Loss. The release computes a content term but never adds it; here it is an option.
+    config.lambda_global = 10.0
+    config.lambda_a2k = 1.25
+    config.lambda_content = 0.0
+    config.loss_norm = "mse"  # or "l2", as printed in the paper
+
+    # Optimization: Adam. Batch and steps count over all devices together.
+    config.batch_size = 8
+    config.steps = 5 * 82_783 // 8  # five epochs of COCO; the paper's 400K counts images
+    config.epochs = 5  # into which the schedule divides the steps
+    config.learning_rate = 2e-4
+    config.schedule = "code"  # x0.3 after each epoch from the second; "paper": linear to 0
+
+    # Records.
+    config.checkpoint_every = 1000
+    config.keep_checkpoints = 3
+    config.images_every = 1000
+    return config

@@ -1,0 +1,13 @@
+"""StyA2K, all-to-key attention for arbitrary style transfer (ICCV 2023), in JAX and Flax.
+
+model = stya2k_jax.load("checkpoint")
+stylized = stya2k_jax.Stylizer(model)("photo.jpg", "painting.jpg")
+"""
+
+from stya2k_jax.architecture import Architecture
+from stya2k_jax.errors import UserError
+from stya2k_jax.loading import load
+from stya2k_jax.model import StyA2K
+from stya2k_jax.stylizing import Stylizer
+
+__all__ = ["Architecture", "StyA2K", "Stylizer", "UserError", "load"]

@@ -1,0 +1,68 @@
+"""What all commands share: errors that a user can cause become one message and exit code 1."""
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import jax
+from absl import app, flags, logging
+
+from stya2k_jax.errors import UserError
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> None:
+    """Parses the flags, calls `main` with what is left of the command line, and exits.
+
+    Wrong values, missing files, no permission and no memory print one message on stderr. Any other
+    exception is a bug and keeps its traceback.
+    """
+    # `--help` shows the flags of the script; ours are defined in the module that it calls.
+    for flag in flags.FLAGS.get_key_flags_for_module(main.__module__):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    app.run(partial(_guarded, main), flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError) as error:
+        files = {Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)}
+        if "config_path.py" not in files:  # of ml_collections: looks up --config.FIELD
+            raise
+        while error.args and isinstance(error.args[0], Exception):
+            error = error.args[0]  # an AttributeError that holds a KeyError that holds the text
+        reason = ". ".join(str(error.args[0]).splitlines())
+        sys.exit(_complain(f"no such config field: {reason}"))
+
+
+def _guarded(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
+    if not flags.FLAGS["verbosity"].present:  # absl's own default is INFO, at which Orbax narrates
+        logging.set_verbosity(logging.WARNING)
+    try:
+        if len(argv) > 1:
+            raise UserError(f"unknown argument {argv[1]!r}; flags look like --name=value.")
+        return main(argv) or 0
+    except KeyboardInterrupt:
+        return _complain("interrupted")
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}; use smaller pictures or a smaller batch.")
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        return _complain(f"out of memory ({reason}); use smaller pictures or a smaller batch.")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        in_the_way = isinstance(error, FileExistsError)  # the file that a directory is made over
+        return _complain(
+            f"{where}{'is not a directory' if in_the_way else error.strerror or error}"
+        )
+    except UserError as error:
+        return _complain(str(error))
+
+
+def _complain(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 1

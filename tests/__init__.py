@@ -1,0 +1,1 @@
+"""Tests of stya2k_jax and the independent references they are held against."""

@@ -1,0 +1,369 @@
+"""Pictures as users have them: phone photographs, scans, cut-outs, and files that are broken."""
+
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stya2k_jax import images
+from stya2k_jax.errors import UserError
+from stya2k_jax.images import (
+    PictureError,
+    find_pictures,
+    grid,
+    read_picture,
+    resize_short_side,
+    to_float,
+    to_rgb,
+    to_uint8,
+    write_png,
+)
+
+ORIENTATION = 274  # the EXIF tag
+UNDO = {  # what a viewer does to the stored pixels, by the EXIF standard
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.transpose(1, 0, 2),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: x[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda x: np.rot90(x, 1),
+}
+
+
+def noise(height=5, width=7, channels=3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def read(path) -> np.ndarray:
+    picture = read_picture(path)
+    assert picture.mode == "RGB"
+    return np.asarray(picture)
+
+
+def saved(path, array: np.ndarray, mode: str | None = None, **options):
+    image = Image.fromarray(array) if mode is None else Image.fromarray(array).convert(mode)
+    image.save(path, **options)
+    return path
+
+
+### Reading
+
+
+@pytest.mark.parametrize("orientation", UNDO)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_photographs_stand_upright(tmp_path, orientation, suffix):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = saved(tmp_path / f"phone{suffix}", noise(), exif=exif)
+    np.testing.assert_array_equal(read(path), UNDO[orientation](noise()))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.png", "a.webp", "a.bmp", "a.gif", "a.ppm"])
+def test_the_usual_formats_are_read(tmp_path, name):
+    flat = np.full((16, 24, 3), (200, 100, 50), np.uint8)
+    out = read(saved(tmp_path / name, flat))
+    assert np.abs(out.astype(int) - flat).max() <= 4  # JPEG and WebP lose a little
+
+
+def test_grey_pictures_become_three_equal_channels(tmp_path):
+    grey = noise()[..., 0]
+    out = read(saved(tmp_path / "grey.png", grey))
+    for channel in range(3):
+        np.testing.assert_array_equal(out[..., channel], grey)
+
+
+def test_line_art_becomes_black_and_white(tmp_path):
+    bits = noise()[..., 0] > 127
+    out = read(saved(tmp_path / "line.png", bits))
+    np.testing.assert_array_equal(out, np.repeat(255 * bits[..., None], 3, axis=2))
+
+
+def test_palette_pictures_get_their_colours(tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([250, 0, 0, 0, 240, 0])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "palette.png")
+    assert read(tmp_path / "palette.png").tolist() == [[[250, 0, 0], [0, 240, 0]]]
+
+
+def test_cmyk_is_converted_to_what_pillow_shows(tmp_path):
+    flat = np.full((16, 16, 3), (200, 100, 50), np.uint8)
+    out = read(saved(tmp_path / "print.tif", flat, "CMYK"))
+    assert np.abs(out.astype(int) - flat).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_is_laid_on_white(tmp_path, mode):
+    rgba = np.zeros((1, 3, 4), np.uint8)
+    rgba[..., 3] = 0, 128, 255  # black, at three opacities
+    path = saved(tmp_path / "cut-out.png", rgba, mode)
+    assert read(path)[0, :, 0].tolist() == [255, 127, 0]
+
+
+@pytest.mark.parametrize("mode", ["PA", "La", "RGBa"])  # of images in memory, not of files
+def test_transparency_of_the_rarer_modes_is_laid_on_white(mode):
+    assert (np.asarray(to_rgb(Image.new(mode, (2, 2)))) == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB"])
+def test_a_transparent_colour_is_laid_on_white(tmp_path, mode):
+    image = Image.new("RGB", (2, 1), (250, 250, 250))
+    image.putpixel((1, 0), (8, 8, 8))
+    image = image.convert(mode)
+    light = to_rgb(image).getpixel((0, 0))  # Pillow's palette has no 250
+    image.save(tmp_path / "logo.png", transparency=image.getpixel((1, 0)))
+    assert read(tmp_path / "logo.png")[0].tolist() == [list(light), [255, 255, 255]]
+
+
+@pytest.mark.parametrize("name", ["scan.png", "scan.tif", "scan.pgm"])
+def test_16_bits_are_scaled_not_clipped(tmp_path, name):
+    path = saved(tmp_path / name, np.array([[0, 257, 32768, 65535]], np.uint16))
+    assert read(path)[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_dark_16_bit_pictures_stay_dark(tmp_path):
+    path = saved(tmp_path / "night.png", np.array([[0, 100, 255]], np.uint16))
+    assert read(path)[0, :, 0].tolist() == [0, 0, 1]
+
+
+def test_big_endian_16_bits_are_read_as_little_endian_ones(tmp_path):
+    path = saved(tmp_path / "mac.tif", np.array([[0, 257, 32768, 65535]], ">u2"))
+    assert read(path)[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_a_transparent_16_bit_grey_is_laid_on_white(tmp_path):
+    path = saved(tmp_path / "x.png", np.array([[0, 1000]], np.uint16), transparency=1000)
+    assert read(path)[0, :, 0].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("largest", [255, 65535, 2**31 - 1])
+def test_32_bit_integers_are_scaled_by_the_usual_range_that_fits(tmp_path, largest):
+    values = np.array([[0, largest // 2, largest]], np.int32)
+    out = read(saved(tmp_path / "deep.tif", values))
+    assert out[0, :, 0].tolist() in ([0, 127, 255], [0, 128, 255])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 0.5, 1], [0, 128, 255]),
+        ([-0.02, 0.5, 1.02], [0, 128, 255]),  # overshoot of a resized picture
+        ([0, 128, 255], [0, 128, 255]),
+    ],
+)
+def test_floats_are_taken_as_0_to_1_or_as_0_to_255(tmp_path, values, expected):
+    path = saved(tmp_path / "float.tif", np.array([values], np.float32))
+    assert read(path)[0, :, 0].tolist() == expected
+
+
+def test_of_an_animation_the_first_frame_is_taken(tmp_path):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ((250, 0, 0), (0, 0, 250))]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(
+        read(tmp_path / "moving.gif"), np.full((4, 4, 3), (250, 0, 0), np.uint8)
+    )
+
+
+### Broken files
+
+
+def png_of(width: int, height: int) -> bytes:
+    """Returns a PNG whose header promises a size; its data are empty."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def broken(tmp_path, kind: str):
+    path = tmp_path / f"{kind}.png"
+    whole = saved(tmp_path / "whole.png", noise(64, 64)).read_bytes()
+    if kind == "directory":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_bytes(
+            {
+                "empty": b"",
+                "text": b"This is not a picture.",
+                "cut-off header": whole[:20],
+                "cut-off data": whole[: len(whole) // 2],
+                "overwritten": whole[:200] + bytes(300) + whole[500:],
+                "huge": png_of(100_000, 100_000),
+            }[kind]
+        )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("missing", "does not exist"),
+        ("empty", "is not a picture"),
+        ("text", "is not a picture"),
+        ("cut-off header", "Truncated"),
+        ("cut-off data", "truncated"),
+        ("overwritten", "broken"),
+        ("huge", "exceeds limit"),
+        ("directory", "Is a directory"),
+    ],
+)
+def test_a_broken_file_is_an_error_that_names_it_and_the_reason(tmp_path, kind, reason):
+    path = broken(tmp_path, kind)
+    with pytest.raises(PictureError, match=reason) as error:
+        read_picture(path)
+    message = str(error.value)
+    assert message.startswith(f"{path} ") and message.endswith(".") and not message.endswith("..")
+    assert "\n" not in message
+
+
+def test_a_jpeg_without_its_end_is_an_error_that_names_it(tmp_path):
+    path = saved(tmp_path / "download.jpg", noise(64, 64))
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(PictureError, match="download.jpg cannot be read: .*truncated"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_floats_that_are_not_numbers_are_refused(tmp_path, value):
+    path = saved(tmp_path / "float.tif", np.array([[0, value]], np.float32))
+    with pytest.raises(PictureError, match="float.tif cannot be read: it holds NaN or infinity"):
+        read_picture(path)
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of damaged headers
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".tif", ".webp", ".bmp", ".ppm"])
+def test_any_damage_gives_a_picture_or_a_picture_error(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    path = saved(tmp_path / f"damaged{suffix}", noise(20, 30), exif=exif)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, min(len(whole), 400), 5):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged[: rng.integers(1, 2 * len(whole))])
+        try:
+            assert read_picture(path).mode == "RGB"
+        except PictureError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused
+
+
+### Finding
+
+
+def test_pictures_are_found_below_a_folder_in_order_and_hidden_ones_left_out(tmp_path):
+    for name in (
+        *("b.png", "a.JPG", "sub/deep/c.webp", "notes.txt", "README"),
+        *(".hidden.png", ".cache/d.png", "sub/.e/f.png", "folder.png/inside.tif"),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
+    assert found == ["a.JPG", "b.png", "folder.png/inside.tif", "sub/deep/c.webp"]
+
+
+def test_a_folder_may_itself_be_hidden_and_given_as_text(tmp_path):
+    (tmp_path / ".data").mkdir()
+    (tmp_path / ".data" / "a.png").touch()
+    assert find_pictures(str(tmp_path / ".data")) == [tmp_path / ".data" / "a.png"]
+
+
+def test_a_file_is_taken_whatever_its_name(tmp_path):
+    (tmp_path / "photograph").touch()
+    assert find_pictures(tmp_path / "photograph") == [tmp_path / "photograph"]
+
+
+def test_no_pictures_is_an_error_that_names_the_place(tmp_path):
+    with pytest.raises(PictureError, match="nowhere does not exist; give a picture or a folder"):
+        find_pictures(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match=f"{tmp_path} holds no pictures .*.jpg"):
+        find_pictures(tmp_path)
+
+
+### Numbers and sizes
+
+
+def test_floats_are_rounded_and_clipped_to_8_bits():
+    floats = np.array([-1, 0, 0.49 / 255, 0.51 / 255, 127.4 / 255, 1, 7], np.float32)
+    assert to_uint8(floats).tolist() == [0, 0, 0, 1, 127, 255, 255]
+    assert to_uint8(floats).dtype == np.uint8
+
+
+def test_8_bits_survive_the_way_to_floats_and_back():
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    floats = to_float(Image.fromarray(levels))
+    assert floats.dtype == np.float32 and floats.min() == 0 and floats.max() == 1
+    np.testing.assert_array_equal(to_uint8(floats), levels)
+
+
+@pytest.mark.parametrize(
+    ("size", "short", "expected"),
+    [
+        ((40, 30), 15, (20, 15)),
+        ((30, 40), 60, (60, 80)),
+        ((33, 50), 20, (20, 30)),
+        ((7, 7), 3, (3, 3)),
+        ((1, 500), 1, (1, 500)),
+    ],
+)
+def test_the_short_side_gets_the_size_and_the_aspect_is_kept(size, short, expected):
+    assert resize_short_side(Image.new("RGB", size), short).size == expected
+
+
+def test_size_0_leaves_a_picture_as_it_is():
+    image = Image.fromarray(noise())
+    assert resize_short_side(image, 0) is image
+
+
+### Writing
+
+
+def test_a_written_png_holds_the_pixels_of_8_bits_and_of_floats(tmp_path):
+    write_png(tmp_path / "new" / "a.png", noise())
+    np.testing.assert_array_equal(read(tmp_path / "new" / "a.png"), noise())
+    write_png(tmp_path / "b.png", noise() / 255)
+    np.testing.assert_array_equal(read(tmp_path / "b.png"), noise())
+
+
+def test_a_png_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    write_png(tmp_path / "a.png", noise())
+    before = (tmp_path / "a.png").read_bytes()
+
+    def fill_the_disk(image, name, format):
+        with open(name, "wb") as file:
+            file.write(before[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(images.Image.Image, "save", fill_the_disk)
+    for name in ("a.png", "b.png"):
+        with pytest.raises(OSError, match="No space left"):
+            write_png(tmp_path / name, noise())
+    assert os.listdir(tmp_path) == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_a_grid_lays_rows_of_pictures_out_with_white_between():
+    a, b, c, d = (np.full((2, 3, 3), value) for value in (0.0, 0.25, -1.0, 0.75))
+    out = grid([[a, b], [c, d]], gap_px=1)
+    expected = [
+        [0, 0, 0, 1, 0.25, 0.25, 0.25],
+        [0, 0, 0, 1, 0.25, 0.25, 0.25],
+        [1, 1, 1, 1, 1, 1, 1],
+        [0, 0, 0, 1, 0.75, 0.75, 0.75],  # floats are clipped to [0, 1]
+        [0, 0, 0, 1, 0.75, 0.75, 0.75],
+    ]
+    for channel in range(3):
+        np.testing.assert_array_equal(out[..., channel], expected)

@@ -1,0 +1,118 @@
+"""A training run: what it leaves in its directory, and that a broken run goes on exactly."""
+
+import json
+import shutil
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+
+import stya2k_jax
+from configs import smoke
+from stya2k_jax.checkpoint import Checkpoints
+from stya2k_jax.records import NotFiniteError
+from stya2k_jax.run import train
+from stya2k_jax.weights import WeightsError, named_arrays
+
+
+def config_of(**changes) -> ml_collections.ConfigDict:
+    config = smoke.get_config()
+    config.update(
+        width=0.125, batch_size=4, crop_size=32, load_size=40, checkpoint_every=2, images_every=4
+    )
+    config.update(changes)
+    return config
+
+
+def rows_of(workdir) -> dict[int, dict]:
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return {row["step"]: row for row in lines}  # the last line of a step counts
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("unbroken")
+    assert train(config_of(steps=4), workdir) == 4
+    return workdir
+
+
+def test_a_resumed_run_is_the_unbroken_run_bit_by_bit(unbroken, tmp_path):
+    train(config_of(steps=4, keep_checkpoints=9), tmp_path)
+    with Checkpoints(tmp_path) as checkpoints:  # as if it had been killed after step 2
+        assert checkpoints.latest() == 4
+    shutil.rmtree(tmp_path / "checkpoints" / "4")
+    train(config_of(steps=4), tmp_path)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 3, 4]
+    for step, row in rows_of(unbroken).items():
+        for name in ("loss", "loss_global", "loss_a2k", "grad_norm", "learning_rate"):
+            assert rows_of(tmp_path)[step][name] == row[name], (step, name)
+    ours, theirs = (named_arrays(stya2k_jax.load(d).painter) for d in (tmp_path, unbroken))
+    for name, array in theirs.items():
+        np.testing.assert_array_equal(ours[name], array, err_msg=name)
+
+
+def test_every_step_has_its_numbers(unbroken):
+    for step, row in rows_of(unbroken).items():
+        assert set(row) >= {
+            *("step", "loss", "loss_global", "loss_a2k"),
+            *("learning_rate", "images_per_second"),
+        }
+        assert row["step"] == step and np.isfinite(list(row.values())).all()
+        np.testing.assert_allclose(row["loss"], row["loss_global"] + row["loss_a2k"], rtol=1e-5)
+    assert sorted(rows_of(unbroken)) == [1, 2, 3, 4]
+
+
+def test_a_run_leaves_pictures_tensorboard_files_and_its_config(unbroken):
+    assert [path.name for path in (unbroken / "images").iterdir()] == ["step_000004.png"]
+    assert list((unbroken / "tensorboard").iterdir())
+    assert json.loads((unbroken / "config.json").read_text())["steps"] == 4
+
+
+def test_a_finished_run_does_nothing_when_started_again(unbroken):
+    before = (unbroken / "metrics.jsonl").read_text()
+    assert train(config_of(steps=4), unbroken) == 4
+    assert (unbroken / "metrics.jsonl").read_text() == before
+
+
+def test_a_run_is_a_model_that_load_opens(unbroken):
+    model = stya2k_jax.load(unbroken)
+    out = model(jax.numpy.zeros((1, 20, 30, 3)), jax.numpy.ones((1, 33, 17, 3)))
+    assert out.shape == (1, 20, 30, 3)
+
+
+def test_the_encoder_lies_in_the_directory_once_and_in_no_checkpoint(unbroken):
+    with Checkpoints(unbroken, read_only=True) as checkpoints:
+        items = checkpoints.items(4)
+    assert items == ["painter", "training"]
+    assert len(list(unbroken.rglob("encoder.safetensors"))) == 1
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    train(config_of(steps=4, checkpoint_every=1, keep_checkpoints=2), tmp_path)
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["3", "4"]
+
+
+def test_another_architecture_is_refused_by_name(unbroken):
+    with pytest.raises(ValueError, match="variant: full before, no_da now"):
+        train(config_of(steps=6, variant="no_da"), unbroken)
+
+
+def test_an_encoder_of_another_width_is_refused(unbroken):
+    with pytest.raises(ValueError, match="has width 0.125; set --config.width=0.125"):
+        train(config_of(steps=4, width=0.25, encoder=str(unbroken)), unbroken / "other")
+
+
+def test_a_missing_encoder_is_an_error_that_says_which_command_makes_one(tmp_path):
+    with pytest.raises(WeightsError, match="config.encoder: .*python convert_vgg.py --vgg="):
+        train(config_of(encoder=str(tmp_path / "vgg")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint(tmp_path):
+    config = config_of(steps=8, learning_rate=1e30, checkpoint_every=1)
+    with pytest.raises(NotFiniteError, match="loss, .* is not finite at step 2"):
+        train(config, tmp_path)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.latest() == 1

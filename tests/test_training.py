@@ -1,0 +1,163 @@
+"""The training step: its laws, its schedules, and that it can learn."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from jax.sharding import AxisType
+
+from stya2k_jax import training
+from stya2k_jax.architecture import Architecture
+from stya2k_jax.weights import new_encoder, new_painter
+from tests.small_model import WIDTH, pictures
+
+ARCHITECTURE = Architecture(width=WIDTH)
+
+
+def mesh_of(devices: int) -> jax.sharding.Mesh:
+    return jax.make_mesh(
+        (devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices]
+    )
+
+
+def batch_of(seed: int, size: int = 32, count: int = 4) -> dict[str, np.ndarray]:
+    content, style = pictures(seed, (size, size), (size, size), batch=count)
+    return {"content": np.round(content * 255).astype(np.uint8), "style": style}
+
+
+@cache
+def modules():
+    return new_painter(ARCHITECTURE, seed=1), new_encoder(ARCHITECTURE, seed=2)
+
+
+@cache
+def compiled_step(devices: int, learning_rate: float):
+    painter, encoder = modules()
+    loss_fn = training.make_loss(painter, encoder, None, ARCHITECTURE, training.LossWeights())
+    optimizer = training.make_optimizer(learning_rate)
+    return training.make_train_step(loss_fn, optimizer, mesh_of(devices)), optimizer
+
+
+def run(steps: int, devices: int = 1, learning_rate: float = 2e-4, same_batch: bool = False):
+    """Trains a fresh model; returns the state, the metrics of each step and the frozen weights."""
+    painter, encoder = modules()
+    train_step, optimizer = compiled_step(devices, learning_rate)
+    state = training.new_state(painter, optimizer, mesh_of(devices))
+    frozen, rows = training.freeze(encoder, None), []
+    for i in range(steps):
+        batch = training.shard_batch(batch_of(0 if same_batch else i), mesh_of(devices))
+        state, metrics = train_step(state, frozen, batch)
+        rows.append(jax.device_get(metrics))
+    return state, rows, frozen
+
+
+def test_one_device_and_four_give_the_same_training():
+    (one, rows_one, _), (four, rows_four, _) = run(3), run(3, devices=4)
+    for a, b in zip(rows_one, rows_four, strict=True):
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-4, err_msg=name)
+    for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(four.params), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-4)
+
+
+def test_a_step_donates_its_state_and_leaves_the_encoder_alone():
+    painter, encoder = modules()
+    before = jax.tree.map(np.array, nnx.state(encoder))
+    train_step, optimizer = compiled_step(1, 2e-4)
+    state = training.new_state(painter, optimizer, mesh_of(1))
+    frozen = training.freeze(encoder, None)
+    train_step(state, frozen, training.shard_batch(batch_of(0), mesh_of(1)))
+    assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
+    jax.tree.map(np.testing.assert_array_equal, before, nnx.state(encoder))
+
+
+def test_one_small_batch_can_be_learned_by_heart():
+    _, rows, _ = run(60, learning_rate=2e-3, same_batch=True)
+    losses = [row["loss"] for row in rows]
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+
+
+def test_the_loss_is_the_sum_of_its_weighted_terms():
+    painter, encoder = modules()
+    frozen, batch = training.freeze(encoder, None), batch_of(5)
+    once = dict(lambda_global=1.0, lambda_a2k=1.0, lambda_content=1.0)
+    weighted = dict(lambda_global=10.0, lambda_a2k=0.5, lambda_content=3.0)
+    terms = []
+    for weights in (once, weighted):
+        loss_fn = training.make_loss(
+            painter, encoder, None, ARCHITECTURE, training.LossWeights(**weights)
+        )
+        terms.append(jax.jit(loss_fn)(nnx.state(painter), frozen, batch)[1])
+    for term in ("global", "a2k", "content"):
+        ratio = terms[1][f"loss_{term}"] / terms[0][f"loss_{term}"]
+        np.testing.assert_allclose(ratio, weighted[f"lambda_{term}"], rtol=1e-5)
+    total = sum(terms[1][f"loss_{term}"] for term in ("global", "a2k", "content"))
+    np.testing.assert_allclose(terms[1]["loss"], total, rtol=1e-6)
+
+
+def test_a_loss_encoder_of_its_own_gives_the_loss_its_features():
+    painter, encoder = modules()
+    other = new_encoder(Architecture(width=2 * WIDTH), seed=3)
+    weights = training.LossWeights()
+    batch, params = batch_of(6), nnx.state(painter)
+    same = training.make_loss(painter, encoder, None, ARCHITECTURE, weights)
+    twice = training.make_loss(painter, encoder, encoder, ARCHITECTURE, weights)
+    wider = training.make_loss(painter, encoder, other, ARCHITECTURE, weights)
+    one = jax.jit(same)(params, training.freeze(encoder, None), batch)[0]
+    two = jax.jit(twice)(params, training.freeze(encoder, encoder), batch)[0]
+    three = jax.jit(wider)(params, training.freeze(encoder, other), batch)[0]
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+    assert abs(three - one) > 1e-2 * one
+
+
+def test_nothing_to_train_is_an_error():
+    with pytest.raises(ValueError, match="all 0: there is nothing to train"):
+        training.loss_terms({}, {}, {}, (16, 8, 8, 4), training.LossWeights(0.0, 0.0, 0.0))
+
+
+def test_the_released_schedule_drops_after_each_epoch_from_the_second():
+    rate = training.learning_rate_schedule("code", 2e-4, steps=50, epochs=5)
+    expected = [2e-4] * 20 + [6e-5] * 10 + [1.8e-5] * 10 + [5.4e-6] * 10
+    np.testing.assert_allclose([rate(i) for i in range(50)], expected, rtol=1e-5)
+
+
+def test_the_papers_schedule_falls_linearly_to_zero_from_the_third_epoch():
+    rate = training.learning_rate_schedule("paper", 2e-4, steps=50, epochs=5)
+    expected = [2e-4] * 20 + [2e-4 * (50 - i) / 30 for i in range(20, 51)]
+    np.testing.assert_allclose([rate(i) for i in range(51)], expected, rtol=1e-5, atol=1e-12)
+
+
+def test_a_constant_schedule_is_constant_and_others_are_refused():
+    rate = training.learning_rate_schedule("constant", 1e-3, steps=10)
+    np.testing.assert_allclose([rate(i) for i in (0, 9)], 1e-3)
+    with pytest.raises(ValueError, match="schedule='cosine' does not exist; choose one of code"):
+        training.learning_rate_schedule("cosine", 1e-3, steps=10)
+
+
+def test_the_optimizer_is_adam_as_in_the_release():
+    ours, expected = training.make_optimizer(1e-2), optax.adam(1e-2, 0.9, 0.999, 1e-8)
+    params = {"w": jnp.asarray([1.0, -2.0])}
+    states = [ours.init(params), expected.init(params)]
+    for step in range(3):
+        gradient = {"w": jnp.asarray([0.1 * step, -1.0])}
+        a, states[0] = ours.update(gradient, states[0], params)
+        b, states[1] = expected.update(gradient, states[1], params)
+        np.testing.assert_array_equal(a["w"], b["w"])
+
+
+def test_a_batch_that_does_not_divide_among_the_devices_is_refused():
+    with pytest.raises(ValueError, match="batch_size=6 does not divide among 4 devices"):
+        training.make_mesh(6)
+
+
+def test_a_fresh_painter_starts_as_the_release_does():
+    for path, leaf in jax.tree_util.tree_flatten_with_path(nnx.state(modules()[0]))[0]:
+        name = jax.tree_util.keystr(path)
+        if "kernel" in name:
+            assert abs(np.std(leaf) - 0.02) < 0.002 and abs(np.mean(leaf)) < 0.002
+        else:
+            np.testing.assert_array_equal(leaf, 1.0 if "alpha" in name else 0.0)
