@@ -31,7 +31,6 @@ from stya2k_jax.weights import (
     named_arrays,
     new_encoder,
     new_painter,
-    save_model,
 )
 from tests.recipe import needs_reference, recipe_weights, reference_path
 from tests.small_model import WIDTH, small_model
