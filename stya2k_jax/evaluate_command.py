@@ -26,10 +26,13 @@ def main() -> None:
         "if that has full width.",
     )
     lpips = text("lpips", None, "Weights of LPIPS: a file of stya2k_jax.convert_lpips.")
+    cfsd_vgg = text(
+        "cfsd_vgg", None, "torchvision's VGG-19 for CFSD; left out: the encoder of the losses."
+    )
     size = flags.DEFINE_integer("size", 512, "Side of the compared squares.", lower_bound=32)
     crop = flags.DEFINE_enum("crop", "centre", ["centre", "squash"], "How pictures become squares.")
     measure = flags.DEFINE_list(
-        "metrics", None, "Of losses, form_b, lpips, ssim; all for which there are weights."
+        "metrics", None, "Of losses, form_b, lpips, ssim, cfsd (slow); the first four."
     )
     blue_first = flags.DEFINE_bool("form_b_bgr", False, "Form B of the losses looks at BGR.")
     form_b_size = flags.DEFINE_integer(
@@ -37,6 +40,9 @@ def main() -> None:
     )
     references = flags.DEFINE_bool(
         "reference_rows", False, "Also measure the content unchanged and the style itself."
+    )
+    timing_runs = flags.DEFINE_integer(
+        "timing_runs", 20, "How often a model is timed for a picture; 0: not.", lower_bound=0
     )
     batch_size = flags.DEFINE_integer("batch_size", 4, "Pairs at once.", lower_bound=1)
     output = text("output", None, "Directory for the results; a broken evaluation goes on.")
@@ -55,6 +61,7 @@ def main() -> None:
         protocol = Protocol(
             judge=Path(judge.value) if judge.value else _own_encoder(checkpoint.value),
             lpips=lpips.value and Path(lpips.value),
+            cfsd_vgg=cfsd_vgg.value and Path(cfsd_vgg.value),
             size_px=size.value,
             crop=crop.value,
             measure=_metrics(measure.value, lpips.value),
@@ -69,6 +76,7 @@ def main() -> None:
             {system.resolve().name: system},
             references=references.value,
             batch_size=batch_size.value,
+            timing_runs=timing_runs.value,
             title=f"Evaluation of {system}",
         ).values()
         for reason in dict.fromkeys(measured.failures.values()):
@@ -91,7 +99,8 @@ def _metrics(chosen: list[str] | None, lpips: str | None) -> tuple[str, ...]:
         return tuple(chosen)
     if lpips is None:
         print("LPIPS is left out: give --lpips=FILE, made by python -m stya2k_jax.convert_lpips")
-    return tuple(name for name in METRICS if name != "lpips" or lpips is not None)
+    left_out = ("cfsd",) if lpips is not None else ("cfsd", "lpips")
+    return tuple(name for name in METRICS if name not in left_out)
 
 
 def _own_encoder(checkpoint: str | None) -> Path:

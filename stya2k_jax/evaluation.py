@@ -1,9 +1,11 @@
 """One evaluation from pictures to report: the directory that `evaluate.py` writes."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from stya2k_jax import speed
 from stya2k_jax.evaluating import (
     Measured,
     measure_folder,
@@ -22,6 +24,12 @@ from stya2k_jax.stylizing import Stylizer
 from stya2k_jax.summary import summarise
 from stya2k_jax.weights import ARCHITECTURE_FILE, PAINTER_FILE, named_arrays
 
+SPEED_FILE = "speed.json"
+NO_FID = (
+    "FID and ArtFID are not computed, since the art Inception network is not part of this package; "
+    "stya2k_jax.fid computes them from its features."
+)
+
 
 def evaluate(
     protocol: Protocol,
@@ -32,6 +40,7 @@ def evaluate(
     *,
     references: bool = False,
     batch_size: int = 4,
+    timing_runs: int = 0,
     title: str = "Evaluation",
 ) -> dict[str, Measured]:
     """Measures every pair of every system; writes `metrics.json`, `metrics.csv`, `report.html`.
@@ -45,6 +54,7 @@ def evaluate(
         `output/stylized/NAME`.
       references: also measure "content unchanged" and "style itself".
       batch_size: pairs that are measured at once; changes no number beyond rounding.
+      timing_runs: how often each model is timed, in a process of its own; 0: not.
       title: of the report.
 
     Returns:
@@ -53,6 +63,8 @@ def evaluate(
     Raises:
       UserError: settings that do not fit, also those with which the directory was begun.
     """
+    # First of all, while this process holds no memory of a device.
+    speeds = _speeds(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
     named = by_name("contents", contents), by_name("styles", styles)
     judge = protocol.open()
     settings = protocol.settings()
@@ -83,6 +95,7 @@ def evaluate(
             "settings": settings,
             "pairs": {system: found.counts() for system, found in measured.items()},
             "metrics": summaries,
+            "speed": speeds,
         },
     )
     write_report(
@@ -94,6 +107,7 @@ def evaluate(
         contents=named[0],
         styles=named[1],
         thumbnails=Thumbnails(judge.pixels_of),
+        notes=[*(speed.sentence(name, found) for name, found in speeds.items()), NO_FID],
     )
     return measured
 
@@ -110,6 +124,16 @@ def weights_digest(model: StyA2K) -> str:
         for name, array in sorted(named_arrays(module).items()):
             found.update(name.encode() + array.tobytes())
     return found.hexdigest()[:16]
+
+
+def _speeds(systems: Mapping[str, Path], size_px: int, runs: int, path: Path) -> dict[str, dict]:
+    """Times the models that `path` has no time of yet, and returns those of all systems."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for name, system in systems.items():
+        if runs and name not in known and is_model(system):
+            known[name] = speed.measure_in_own_process(system, size_px, runs)
+            write_json(path, known)
+    return {name: found for name, found in known.items() if name in systems}
 
 
 def _stylize(

@@ -11,14 +11,22 @@ from flax import nnx
 
 from stya2k_jax import metrics
 from stya2k_jax.architecture import TAPS
+from stya2k_jax.cfsd import TorchvisionRelu31, cfsd
 from stya2k_jax.encoder import Encoder
 from stya2k_jax.images import read_picture
 from stya2k_jax.losses import CONTENT_TAPS
 from stya2k_jax.lpips import Lpips
 from stya2k_jax.pairs import as_square
 
-METRICS = ("losses", "form_b", "lpips", "ssim")
-FEATURES_KEPT = 16  # of pictures; about 20 MB each at 512 x 512
+METRICS = ("losses", "form_b", "lpips", "ssim", "cfsd")
+COLUMNS = (  # of the numbers, in the order of tables
+    *("content_loss", "style_loss", "lpips", "ssim", "cfsd"),
+    *("content_loss_per_layer", "style_loss_per_layer"),
+    *("content_loss_form_b", "style_loss_form_b"),
+    *(f"content_loss_{tap}" for tap in CONTENT_TAPS),
+    *(f"style_loss_{tap}" for tap in TAPS),
+)
+FEATURES_KEPT = 16  # of pictures; about 40 MB each at 512 x 512
 
 Features = dict[str, Any]  # of one picture or a batch: arrays with a leading batch axis
 
@@ -37,6 +45,7 @@ class Judge:
         crop: str = "centre",
         measure: Sequence[str] = ("losses", "form_b", "ssim"),
         lpips: Lpips | None = None,
+        cfsd_vgg: TorchvisionRelu31 | None = None,
         form_b_blue_first: bool = False,
         form_b_size_px: int = 0,
     ):
@@ -48,11 +57,13 @@ class Judge:
           crop: how pictures become squares, see `as_square`.
           measure: which of `METRICS`; `"lpips"` needs `lpips`.
           lpips: the network of LPIPS.
+          cfsd_vgg: the network of CFSD; None for the relu3_1 of `encoder`.
           form_b_blue_first: see `metrics.as_form_b`.
           form_b_size_px: see `metrics.as_form_b`.
         """
         self.size_px, self.crop, self.measure = size_px, crop, tuple(measure)
         self._lpips = lpips if "lpips" in measure else None
+        self._cfsd_vgg = cfsd_vgg
         self._graph, self._state = nnx.split(encoder)
         self._changes = None  # of the pictures that form B looks at
         if "form_b" in measure and (form_b_blue_first or form_b_size_px):
@@ -66,8 +77,13 @@ class Judge:
         found = {"pixels": pictures, "plain": _encode(self._graph, self._state, pixels)}
         if self._changes is not None:
             found["changed"] = _encode(self._graph, self._state, pixels, self._changes)
+            del found["changed"]["relu3_1"]
         if self._lpips is not None:
             found["lpips"] = self._lpips.features(pixels)
+        if "cfsd" in self.measure:
+            own = self._cfsd_vgg is None
+            found["cfsd"] = found["plain"]["relu3_1"] if own else self._cfsd_vgg(pixels)
+        del found["plain"]["relu3_1"]
         return found
 
     def compare(self, stylized: Features, content: Features, style: Features) -> dict:
@@ -86,11 +102,13 @@ class Judge:
             values |= _form_b(*(f[name] for f in three))
         if self._lpips is not None:
             values["lpips"] = self._lpips.distance(stylized["lpips"], content["lpips"])
+        if "cfsd" in self.measure:
+            values["cfsd"] = _cfsd(content["cfsd"], stylized["cfsd"])
         values = jax.device_get(values)
         if "ssim" in self.measure:
             both = zip(stylized["pixels"], content["pixels"], strict=True)
             values["ssim"] = np.array([metrics.ssim(x, y) for x, y in both])
-        return {name: np.asarray(x, np.float64) for name, x in values.items()}
+        return {name: np.asarray(values[name], np.float64) for name in COLUMNS if name in values}
 
     def _pixels_of(self, path: Path) -> np.ndarray:
         """Reads a picture as the square that is compared, uint8 `[size, size, 3]`."""
@@ -104,6 +122,9 @@ class Judge:
 def stack(features: Sequence[Features]) -> Features:
     """Joins batches to one."""
     return jax.tree.map(lambda *x: np.concatenate([np.asarray(a) for a in x]), *features)
+
+
+_cfsd = jax.jit(cfsd)
 
 
 # Compiled once for all judges: an encoder's graph is equal to that of its equals.
@@ -120,6 +141,7 @@ def _encode(
     return {
         "taps": {tap: taps[tap] for tap in CONTENT_TAPS},
         "statistics": metrics.statistics(taps),
+        "relu3_1": taps["relu3_1"],
     }
 
 

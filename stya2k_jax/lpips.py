@@ -6,13 +6,12 @@ safetensors file under their PyTorch names; `stya2k_jax.convert_lpips` makes it.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from stya2k_jax import torchvision_networks as networks
 from stya2k_jax.convert import read_state_dict
 from stya2k_jax.weights import WeightsError, differences
 
@@ -20,40 +19,7 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of pictures in
 EPSILON = 1e-10
 
 
-class Layer(NamedTuple):
-    """A convolution of the backbone; ReLU follows."""
-
-    key: str
-    c: int  # channels in
-    d: int  # channels out
-    side: int
-    stride: int = 1
-    padding: int = 1
-    pool: int = 0  # side of the max pooling before it, of stride 2; 0: none
-    tap: bool = False  # compared
-
-
-def _vgg16_layers() -> list[Layer]:
-    stages = ((64, (0, 2)), (128, (5, 7)), (256, (10, 12, 14)), (512, (17, 19, 21)))
-    layers, c = [], 3
-    for d, indices in (*stages, (512, (24, 26, 28))):
-        for i in indices:
-            pool = 2 if c != 3 and i == indices[0] else 0
-            layers.append(Layer(str(i), c, d, side=3, pool=pool, tap=i == indices[-1]))
-            c = d
-    return layers
-
-
-BACKBONES = {
-    "alexnet": [
-        Layer("0", 3, 64, side=11, stride=4, padding=2, tap=True),
-        Layer("3", 64, 192, side=5, padding=2, pool=3, tap=True),
-        Layer("6", 192, 384, side=3, pool=3, tap=True),
-        Layer("8", 384, 256, side=3, tap=True),
-        Layer("10", 256, 256, side=3, tap=True),
-    ],
-    "vgg16": _vgg16_layers(),
-}
+BACKBONES = {"alexnet": networks.ALEXNET, "vgg16": networks.VGG16}
 
 
 class Lpips:
@@ -135,36 +101,16 @@ def backbone_of(state_dict: Mapping[str, np.ndarray], origin: str) -> str:
 
 def expected_shapes(backbone: str) -> dict[str, tuple[int, ...]]:
     """Returns the PyTorch names and shapes of all tensors that LPIPS needs."""
-    shapes, taps = {}, []
-    for layer in BACKBONES[backbone]:
-        shapes[f"features.{layer.key}.weight"] = (layer.d, layer.c, layer.side, layer.side)
-        shapes[f"features.{layer.key}.bias"] = (layer.d,)
-        taps += [layer.d] if layer.tap else []
-    return shapes | {f"lin{i}.model.1.weight": (1, d, 1, 1) for i, d in enumerate(taps)}
+    taps = [layer.d for layer in BACKBONES[backbone] if layer.tap]
+    heads = {f"lin{i}.model.1.weight": (1, d, 1, 1) for i, d in enumerate(taps)}
+    return networks.shapes(BACKBONES[backbone]) | heads
 
 
 @jax.jit(static_argnums=0)
 def _features(backbone: str, weights: dict[str, jax.Array], pictures: jax.Array) -> list[jax.Array]:
     shift, scale = (jnp.asarray(x)[None, None, None] for x in (SHIFT, SCALE))
-    x, taps = (2 * pictures - 1 - shift) / scale, []
-    for layer in BACKBONES[backbone]:
-        if layer.pool:
-            window = (1, layer.pool, layer.pool, 1)
-            x = lax.reduce_window(x, -jnp.inf, lax.max, window, (1, 2, 2, 1), "VALID")
-        x = jax.nn.relu(_convolve(x, layer, weights))
-        if layer.tap:
-            length = jnp.sqrt(jnp.sum(x**2, axis=3, keepdims=True))
-            taps.append(x / (length + EPSILON))
-    return taps
-
-
-def _convolve(x: jax.Array, layer: Layer, weights: dict[str, jax.Array]) -> jax.Array:
-    kernel = weights[f"features.{layer.key}.weight"].transpose(2, 3, 1, 0)
-    padding = [(layer.padding, layer.padding)] * 2
-    y = lax.conv_general_dilated(
-        x, kernel, (layer.stride,) * 2, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return y + weights[f"features.{layer.key}.bias"][None, None, None]
+    found = networks.taps(BACKBONES[backbone], weights, (2 * pictures - 1 - shift) / scale)
+    return [x / (jnp.sqrt(jnp.sum(x**2, axis=3, keepdims=True)) + EPSILON) for x in found]
 
 
 @jax.jit

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stya2k_jax.cfsd import TorchvisionRelu31
 from stya2k_jax.errors import UserError
 from stya2k_jax.judging import METRICS, Judge
 from stya2k_jax.lpips import load_lpips
@@ -24,6 +25,7 @@ class Protocol:
     Attributes:
       judge: directory of the encoder behind the losses.
       lpips: file of LPIPS's weights, or None.
+      cfsd_vgg: file of torchvision's VGG-19 for CFSD, or None for the judge's own relu3_1.
       size_px: side of the squares that are compared.
       crop: how pictures become squares, see `as_square`.
       measure: which of `METRICS`.
@@ -33,6 +35,7 @@ class Protocol:
 
     judge: Path
     lpips: Path | None = None
+    cfsd_vgg: Path | None = None
     size_px: int = 512
     crop: str = "centre"
     measure: tuple[str, ...] = METRICS
@@ -65,6 +68,7 @@ class Protocol:
             crop=self.crop,
             measure=self.measure,
             lpips=load_lpips(self.lpips) if "lpips" in self.measure else None,
+            cfsd_vgg=TorchvisionRelu31(self.cfsd_vgg) if self._has_cfsd_vgg() else None,
             form_b_blue_first=self.form_b_blue_first,
             form_b_size_px=self.form_b_size_px,
         )
@@ -74,6 +78,7 @@ class Protocol:
         settings = dataclasses.asdict(self) | {"measure": list(self.measure)}
         settings["judge"] = digest(self.judge / ENCODER_FILE)
         settings["lpips"] = digest(self.lpips) if "lpips" in self.measure else None
+        settings["cfsd_vgg"] = digest(self.cfsd_vgg) if self._has_cfsd_vgg() else None
         if "form_b" not in self.measure:
             del settings["form_b_blue_first"], settings["form_b_size_px"]
         return settings
@@ -114,8 +119,19 @@ class Protocol:
             )
         if "ssim" in self.measure:
             said.append("SSIM between stylized picture and content: 8-bit grey, uniform window 7.")
+        if "cfsd" in self.measure:
+            network = f"torchvision's VGG-19, {self.cfsd_vgg} (sha256 {settings['cfsd_vgg']}…)"
+            if not self._has_cfsd_vgg():
+                network = (
+                    "the encoder of the losses, not torchvision's VGG-19 as published: compare it "
+                    "within this evaluation only"
+                )
+            said.append(f"CFSD at relu3_1, summed over rows, on {network}.")
         said.append(
             "Means are over pairs; their intervals are 95 % percentile bootstrap over pairs "
             "(10,000 resamples), which treats pairs as independent."
         )
         return said
+
+    def _has_cfsd_vgg(self) -> bool:
+        return "cfsd" in self.measure and self.cfsd_vgg is not None

@@ -17,7 +17,13 @@ from stya2k_jax.pairs import Pair
 
 THUMBNAIL_PX = 256
 EXTREMES = 3  # best and worst pairs shown for a metric
-LOWER_IS_BETTER = {"content_loss": True, "style_loss": True, "lpips": True, "ssim": False}
+LOWER_IS_BETTER = {
+    "content_loss": True,
+    "style_loss": True,
+    "lpips": True,
+    "ssim": False,
+    "cfsd": True,
+}
 
 _CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;

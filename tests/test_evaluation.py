@@ -46,7 +46,7 @@ def given(tmp_path_factory):
 def evaluated(given, output, **changes):
     model, contents, styles = given
     options = dict(batch_size=2, systems={"ours": model}) | changes
-    protocol = Protocol(judge=model, size_px=SIDE, measure=("losses", "form_b", "ssim"))
+    protocol = Protocol(judge=model, size_px=SIDE, measure=("losses", "form_b", "ssim", "cfsd"))
     return evaluate(protocol, contents, styles, output, **options)
 
 
@@ -95,8 +95,9 @@ def test_the_references_are_the_limits_of_the_metrics(done):
     assert len(unchanged) == len(itself) == 6
     for row in unchanged:
         assert row["content_loss"] < 1e-12 and row["ssim"] == 1 and row["style_loss"] > 0.1
+        assert row["cfsd"] == 0
     for row in itself:
-        assert row["style_loss"] < 1e-12 and row["content_loss"] > 1
+        assert row["style_loss"] < 1e-12 and row["content_loss"] > 1 and row["cfsd"] > 0
 
 
 def test_a_broken_evaluation_goes_on_and_no_number_changes(given, done, tmp_path):
