@@ -1,0 +1,151 @@
+"""One evaluation from pictures to report: the directory that `evaluate.py` writes."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stya2k_jax import speed
+from stya2k_jax.evaluating import (
+    Measured,
+    measure_folder,
+    measure_references,
+    metric_names,
+    stylize_pairs,
+)
+from stya2k_jax.judging import Judge
+from stya2k_jax.loading import load
+from stya2k_jax.model import StyA2K
+from stya2k_jax.pairs import by_name, digest
+from stya2k_jax.protocol import Protocol
+from stya2k_jax.report import Thumbnails, write_report
+from stya2k_jax.results import Results, check_settings, write_csv, write_json
+from stya2k_jax.stylizing import Stylizer
+from stya2k_jax.summary import summarise
+from stya2k_jax.weights import ARCHITECTURE_FILE, PAINTER_FILE, named_arrays
+
+SPEED_FILE = "speed.json"
+NO_FID = (
+    "FID and ArtFID are not computed, since the art Inception network is not part of this package; "
+    "stya2k_jax.fid computes them from its features."
+)
+
+
+def evaluate(
+    protocol: Protocol,
+    contents: Sequence[Path],
+    styles: Sequence[Path],
+    output: Path,
+    systems: Mapping[str, Path],
+    *,
+    references: bool = False,
+    batch_size: int = 4,
+    timing_runs: int = 0,
+    title: str = "Evaluation",
+) -> dict[str, Measured]:
+    """Measures every pair of every system; writes `metrics.json`, `metrics.csv`, `report.html`.
+
+    Args:
+      protocol: how.
+      contents: picture files.
+      styles: picture files.
+      output: directory; an evaluation that was broken off there goes on.
+      systems: by name, a folder of stylized pictures, or a model, which stylizes every pair into
+        `output/stylized/NAME`.
+      references: also measure "content unchanged" and "style itself".
+      batch_size: pairs that are measured at once; changes no number beyond rounding.
+      timing_runs: how often each model is timed, in a process of its own; 0: not.
+      title: of the report.
+
+    Returns:
+      What was measured, by system.
+
+    Raises:
+      UserError: settings that do not fit, also those with which the directory was begun.
+    """
+    # First of all, while this process holds no memory of a device.
+    speeds = _speeds(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
+    named = by_name("contents", contents), by_name("styles", styles)
+    judge = protocol.open()
+    settings = protocol.settings()
+    for kind, files in zip(("contents", "styles"), named, strict=True):
+        settings[kind] = {name: digest(path) for name, path in files.items()}
+    results = Results(output, settings)
+    measured = {}
+    for name, path in systems.items():
+        folder = path
+        if is_model(path):
+            folder = output / "stylized" / name
+            _stylize(path, judge, *named, folder, settings)
+        measured[name] = measure_folder(
+            judge, results, folder, *named, system=name, batch_size=batch_size
+        )
+    if references:
+        measured |= measure_references(judge, results, *named)
+
+    rows = [row for found in measured.values() for row in found.rows]
+    names = metric_names(rows)
+    summaries = {system: summarise(found.rows, names) for system, found in measured.items()}
+    sentences = protocol.sentences(*named)
+    write_csv(output / "metrics.csv", rows)
+    write_json(
+        output / "metrics.json",
+        {
+            "protocol": sentences,
+            "settings": settings,
+            "pairs": {system: found.counts() for system, found in measured.items()},
+            "metrics": summaries,
+            "speed": speeds,
+        },
+    )
+    write_report(
+        output / "report.html",
+        title=title,
+        sentences=sentences,
+        measured=measured,
+        summaries=summaries,
+        contents=named[0],
+        styles=named[1],
+        thumbnails=Thumbnails(judge.pixels_of),
+        notes=[*(speed.sentence(name, found) for name, found in speeds.items()), NO_FID],
+    )
+    return measured
+
+
+def is_model(path: Path) -> bool:
+    """Tells a model directory or run from a folder of pictures."""
+    return any((path / name).is_file() for name in (PAINTER_FILE, ARCHITECTURE_FILE))
+
+
+def weights_digest(model: StyA2K) -> str:
+    """Returns the first 16 digits of a sha256 over a model's architecture and parameters."""
+    found = hashlib.sha256(repr(model.architecture).encode())
+    for module in (model.encoder, model.painter):
+        for name, array in sorted(named_arrays(module).items()):
+            found.update(name.encode() + array.tobytes())
+    return found.hexdigest()[:16]
+
+
+def _speeds(systems: Mapping[str, Path], size_px: int, runs: int, path: Path) -> dict[str, dict]:
+    """Times the models that `path` has no time of yet, and returns those of all systems."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for name, system in systems.items():
+        if runs and name not in known and is_model(system):
+            known[name] = speed.measure_in_own_process(system, size_px, runs)
+            write_json(path, known)
+    return {name: found for name, found in known.items() if name in systems}
+
+
+def _stylize(
+    checkpoint: Path,
+    judge: Judge,
+    contents: Mapping[str, Path],
+    styles: Mapping[str, Path],
+    folder: Path,
+    settings: dict,
+) -> None:
+    """Stylizes what is lacking, unless the folder's pictures are another model's."""
+    model = load(checkpoint)
+    used = {name: settings[name] for name in ("size_px", "crop", "contents", "styles")}
+    check_settings(folder, used | {"checkpoint": weights_digest(model)})
+    stylize_pairs(Stylizer(model), judge, contents, styles, folder)

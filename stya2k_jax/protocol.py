@@ -1,0 +1,137 @@
+"""How an evaluation's numbers are computed: as settings that are compared, and in words."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stya2k_jax.cfsd import TorchvisionRelu31
+from stya2k_jax.errors import UserError
+from stya2k_jax.judging import METRICS, Judge
+from stya2k_jax.lpips import load_lpips
+from stya2k_jax.pairs import digest
+from stya2k_jax.weights import ENCODER_FILE, load_encoder
+
+_CROPS = {
+    "centre": "cut to the largest square around its middle and resized (bicubic) if needed",
+    "squash": "resized (bicubic) without keeping its aspect",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """Everything but the pictures that decides about the numbers.
+
+    Attributes:
+      judge: directory of the encoder behind the losses.
+      lpips: file of LPIPS's weights, or None.
+      cfsd_vgg: file of torchvision's VGG-19 for CFSD, or None for the judge's own relu3_1.
+      size_px: side of the squares that are compared.
+      crop: how pictures become squares, see `as_square`.
+      measure: which of `METRICS`.
+      form_b_blue_first: whether form B looks at BGR.
+      form_b_size_px: to what form B resizes; 0: not.
+    """
+
+    judge: Path
+    lpips: Path | None = None
+    cfsd_vgg: Path | None = None
+    size_px: int = 512
+    crop: str = "centre"
+    measure: tuple[str, ...] = METRICS
+    form_b_blue_first: bool = False
+    form_b_size_px: int = 0
+
+    def __post_init__(self):
+        unknown = [name for name in self.measure if name not in METRICS]
+        if unknown or not self.measure:
+            raise UserError(
+                f"there is no metric {', '.join(unknown) or 'chosen'}; choose of "
+                f"{', '.join(METRICS)}."
+            )
+        if "lpips" in self.measure and self.lpips is None:
+            raise UserError(
+                "LPIPS needs its weights: give --lpips=FILE, made by python -m "
+                "stya2k_jax.convert_lpips, or leave lpips out of --metrics."
+            )
+
+    def open(self) -> Judge:
+        """Loads the networks.
+
+        Raises:
+          WeightsError: files that are missing, damaged or another network's.
+        """
+        encoder, _ = load_encoder(self.judge)
+        return Judge(
+            encoder,
+            size_px=self.size_px,
+            crop=self.crop,
+            measure=self.measure,
+            lpips=load_lpips(self.lpips) if "lpips" in self.measure else None,
+            cfsd_vgg=TorchvisionRelu31(self.cfsd_vgg) if self._has_cfsd_vgg() else None,
+            form_b_blue_first=self.form_b_blue_first,
+            form_b_size_px=self.form_b_size_px,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what must not change within an evaluation, JSON-ready; files by digest."""
+        settings = dataclasses.asdict(self) | {"measure": list(self.measure)}
+        settings["judge"] = digest(self.judge / ENCODER_FILE)
+        settings["lpips"] = digest(self.lpips) if "lpips" in self.measure else None
+        settings["cfsd_vgg"] = digest(self.cfsd_vgg) if self._has_cfsd_vgg() else None
+        if "form_b" not in self.measure:
+            del settings["form_b_blue_first"], settings["form_b_size_px"]
+        return settings
+
+    def sentences(self, contents: Mapping[str, Path], styles: Mapping[str, Path]) -> list[str]:
+        """Says the protocol in words."""
+        settings, judge = self.settings(), load_encoder(self.judge)[1]
+        said = [
+            f"{len(contents)} contents and {len(styles)} styles, every pair.",
+            f"Every picture is converted to RGB and {_CROPS[self.crop]}: {self.size_px} x "
+            f"{self.size_px}. The stylized picture is clipped to [0, 1] and rounded to 8 bits "
+            "before it is measured.",
+        ]
+        if {"losses", "form_b"} & set(self.measure):
+            said.append(
+                f"Encoder of the losses: VGG-19 of width {judge.width:g} with {judge.pooling} "
+                f"pooling, {self.judge / ENCODER_FILE} (sha256 {settings['judge']}…), RGB in "
+                "[0, 1], reflection padding, taps after ReLU; variances are unbiased, plus 1e-5."
+            )
+        if "losses" in self.measure:
+            said.append(
+                "Content and style loss: form A. Content: mean square difference of normalised "
+                "features, summed over relu4_1 and relu5_1. Style: mean square difference of "
+                "channel means plus that of deviations, summed over relu1_1 to relu5_1. "
+                "'Per layer' is the same divided by 2 and 5."
+            )
+        if "form_b" in self.measure:
+            order = "BGR" if self.form_b_blue_first else "RGB"
+            size = self.form_b_size_px or self.size_px
+            said.append(
+                "Form B: content compares features as they are, and both are means over the "
+                f"layers; input {order} at {size} x {size}."
+            )
+        if "lpips" in self.measure:
+            said.append(
+                f"LPIPS 0.1 on {load_lpips(self.lpips).backbone} between stylized picture and "
+                f"content, {self.lpips.name} (sha256 {settings['lpips']}…), spatial mean."
+            )
+        if "ssim" in self.measure:
+            said.append("SSIM between stylized picture and content: 8-bit grey, uniform window 7.")
+        if "cfsd" in self.measure:
+            network = f"torchvision's VGG-19, {self.cfsd_vgg} (sha256 {settings['cfsd_vgg']}…)"
+            if not self._has_cfsd_vgg():
+                network = (
+                    "the encoder of the losses, not torchvision's VGG-19 as published: compare it "
+                    "within this evaluation only"
+                )
+            said.append(f"CFSD at relu3_1, summed over rows, on {network}.")
+        said.append(
+            "Means are over pairs; their intervals are 95 % percentile bootstrap over pairs "
+            "(10,000 resamples), which treats pairs as independent."
+        )
+        return said
+
+    def _has_cfsd_vgg(self) -> bool:
+        return "cfsd" in self.measure and self.cfsd_vgg is not None
