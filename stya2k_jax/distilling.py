@@ -30,6 +30,7 @@ from stya2k_jax.weights import (
 
 HEADS_FILE = "heads.safetensors"
 FITTED_OVER = 40  # pictures of each folder, to which the student is fitted at the start
+FLOOR = 0.2  # of a layer's median: weaker channels are not made as strong as the rest
 NORMALISED_OVER = 128  # pictures of the content folder, whose mean activation becomes 1
 NORMALISED_PX = 256  # side of their squares
 
@@ -167,8 +168,8 @@ def start_student(
 
 
 def rescaled(student: Student, pictures: Iterable[np.ndarray]) -> Student:
-    """Gives every channel of the encoder a mean activation of 1; the heads undo it."""
-    encoder, factors = normalise_encoder(student.encoder, pictures)
+    """Gives every channel of the encoder a mean activation of 1, weak ones less; heads undo it."""
+    encoder, factors = normalise_encoder(student.encoder, pictures, FLOOR)
     arrays = named_arrays(student.heads)
     for tap, conv in zip(TAPS, [n for n in CONVOLUTIONS if n.endswith("_1")], strict=True):
         arrays[f"{tap}.kernel"] = arrays[f"{tap}.kernel"] * factors[conv][:, None]

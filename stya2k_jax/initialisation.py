@@ -7,6 +7,7 @@ from stya2k_jax.model import Painter
 from stya2k_jax.weights import named_arrays, with_arrays
 
 INITIALISATIONS = ("release", "matched")
+LAST_LAYER = 0.05  # of the last kernel's usual size, so that first pictures lie in [0, 1]
 
 
 def initialise(painter: Painter, name: str, seed: int) -> Painter:
@@ -18,7 +19,7 @@ def initialise(painter: Painter, name: str, seed: int) -> Painter:
         made already. `"matched"`, for narrow networks, where that is too small to pass anything
         on: 3x3 convolutions N(0, 2 / fan-in) and every 1x1 convolution the identity, so that the
         modules start as the parameter-free attention of the loss (Eq. 17), which matches features
-        of normalised networks as they are.
+        of normalised networks as they are. The picture starts close to grey.
       seed: of the draw.
 
     Raises:
@@ -34,7 +35,10 @@ def initialise(painter: Painter, name: str, seed: int) -> Painter:
     for key, array in arrays.items():
         if array.ndim == 4:
             deviation = np.sqrt(2 / np.prod(array.shape[:3]))
+            if key == "decoder.conv1_1.kernel":
+                deviation *= LAST_LAYER
             arrays[key] = rng.normal(0, deviation, array.shape).astype(np.float32)
         elif array.ndim == 2:
             arrays[key] = np.eye(len(array), dtype=np.float32)
+    arrays["decoder.conv1_1.bias"] = np.full(3, 0.5, np.float32)
     return with_arrays(painter, arrays, "the initialised painter")

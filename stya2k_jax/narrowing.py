@@ -52,7 +52,7 @@ def narrow_encoder(
         places = _places(rng, before)
         inputs, targets = _at(places, map(_patches, y)), _at(places, before)
         kept = _most_telling(np.maximum(targets, 0), sizes[kernel])
-        matrix, offset = _least_squares(inputs, targets[:, kept])
+        matrix, offset = _as_lively(inputs, targets[:, kept])
         narrow[kernel] = matrix.reshape(3, 3, -1, len(kept))
         narrow[bias] = offset
         x = [np.maximum(a, 0) for a in before]
@@ -99,8 +99,21 @@ def _at(places: list[np.ndarray], maps) -> np.ndarray:
 
 def _most_telling(features: np.ndarray, count: int) -> np.ndarray:
     """Returns the channels of `[points, c]` that span the others best, in order."""
-    triangle = np.linalg.qr(features - features.mean(axis=0), mode="r")
+    centred = features - features.mean(axis=0)
+    triangle = np.linalg.qr(centred / (centred.std(axis=0) + 1e-6), mode="r")
     return np.sort(scipy.linalg.qr(triangle, mode="r", pivoting=True)[1][:count])
+
+
+def _as_lively(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the least-squares map, stretched about the mean to the targets' deviation.
+
+    Estimates vary less than what they estimate, and a channel that is seldom above 0 would never
+    be: after ReLU it would be dead.
+    """
+    matrix, offset = _least_squares(inputs, targets)
+    estimates, aim = inputs @ matrix + offset, targets.mean(axis=0)
+    stretch = targets.std(axis=0) / np.maximum(estimates.std(axis=0), 1e-6)
+    return matrix * stretch, aim + (offset - aim) * stretch
 
 
 def _least_squares(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -41,19 +41,24 @@ def mean_activations(encoder: Encoder, pictures: Iterable[np.ndarray]) -> dict[s
 
 
 def normalise_encoder(
-    encoder: Encoder, pictures: Iterable[np.ndarray]
+    encoder: Encoder, pictures: Iterable[np.ndarray], floor: float = 0.0
 ) -> tuple[Encoder, dict[str, np.ndarray]]:
     """Rescales every channel to a mean activation of 1 over the pictures.
 
     A ReLU and a maximum pass a positive factor on, so dividing a channel's kernel and bias by its
     mean and multiplying the next kernel's input by it leaves the function as it was, but for the
-    scale of the features. A channel that is silent on all pictures keeps its scale.
+    scale of the features. A channel that is silent on all pictures keeps its scale; with a `floor`,
+    one whose mean is below that share of its layer's median is divided by that share of the median,
+    because a small mean says little about what the channel does on other pictures.
 
     Returns:
       The rescaled encoder, and by convolution the factors `[c]` by which features were divided.
     """
     means = mean_activations(encoder, pictures)
-    factors = {name: np.where(mean > 0, mean, 1.0) for name, mean in means.items()}
+    factors = {
+        name: np.maximum(np.where(mean > 0, mean, 1.0), floor * np.median(mean))
+        for name, mean in means.items()
+    }
     arrays, before = named_arrays(encoder), np.ones(3)
     for name in CONVOLUTIONS:
         kernel, bias = f"convs.{name}.kernel", f"convs.{name}.bias"
