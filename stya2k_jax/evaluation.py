@@ -22,9 +22,14 @@ from stya2k_jax.report import Thumbnails, write_report
 from stya2k_jax.results import Results, check_settings, write_csv, write_json
 from stya2k_jax.stylizing import Stylizer
 from stya2k_jax.summary import summarise
+from stya2k_jax.tables import beside_paper
 from stya2k_jax.weights import ARCHITECTURE_FILE, PAINTER_FILE, named_arrays
 
 SPEED_FILE = "speed.json"
+PAPER_NOTE = (
+    "<h3>Beside the paper</h3><p>The paper does not publish how its numbers were computed or on "
+    "which pictures; their size suggests means over layers. Compare orders and ratios only.</p>"
+)
 NO_FID = (
     "FID and ArtFID are not computed, since the art Inception network is not part of this package; "
     "stya2k_jax.fid computes them from its features."
@@ -42,6 +47,7 @@ def evaluate(
     batch_size: int = 4,
     timing_runs: int = 0,
     title: str = "Evaluation",
+    paper: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, Measured]:
     """Measures every pair of every system; writes `metrics.json`, `metrics.csv`, `report.html`.
 
@@ -56,6 +62,7 @@ def evaluate(
       batch_size: pairs that are measured at once; changes no number beyond rounding.
       timing_runs: how often each model is timed, in a process of its own; 0: not.
       title: of the report.
+      paper: one of the paper's tables to show beside the measured numbers.
 
     Returns:
       What was measured, by system.
@@ -108,6 +115,7 @@ def evaluate(
         styles=named[1],
         thumbnails=Thumbnails(judge.pixels_of),
         notes=[*(speed.sentence(name, found) for name, found in speeds.items()), NO_FID],
+        tables=[] if paper is None else [PAPER_NOTE, beside_paper(summaries, paper, speeds)],
     )
     return measured
 

@@ -72,6 +72,7 @@ def write_report(
     styles: Mapping[str, Path],
     thumbnails: Thumbnails,
     notes: Sequence[str] = (),
+    tables: Sequence[str] = (),
 ) -> None:
     """Writes the report, whole or not at all.
 
@@ -85,9 +86,10 @@ def write_report(
       styles: files by name.
       thumbnails: makes the pictures small.
       notes: further paragraphs, such as time and memory.
+      tables: further tables, as HTML.
     """
     parts = [f"<h1>{escape(title)}</h1>", _counts(measured)]
-    parts += ["<h2>Numbers</h2>", summary_table(summaries), *map(_paragraph, notes)]
+    parts += ["<h2>Numbers</h2>", summary_table(summaries), *tables, *map(_paragraph, notes)]
     parts += ["<h2>Protocol</h2><ul>", *(f"<li>{escape(s)}</li>" for s in sentences), "</ul>"]
     for system, found in measured.items():
         if not found.pictures:
@@ -110,6 +112,11 @@ def write_report(
     if points:
         parts += ["<h2>Content against style</h2>"]
         parts.append(plots.scatter(points, "content loss", "style loss"))
+    write_page(path, title, parts)
+
+
+def write_page(path: Path, title: str, parts: Sequence[str]) -> None:
+    """Writes parts, HTML each, as one page in the style of reports."""
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_CSS}</style><body>{''.join(parts)}</body></html>\n"
