@@ -3,15 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
+MINI := runs/mini
+PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
 
-.PHONY: demo test parity check format clean
+.PHONY: demo train-mini test parity check format clean
 
-demo: $(VENV)/installed
-	$(RUN) train.py --config=configs/smoke.py --workdir=$(DEMO)/run
-	$(RUN) -m stya2k_jax.drawing --output=$(DEMO)/pictures
-	$(RUN) stylize.py --checkpoint=$(DEMO)/run --output=$(DEMO)/stylized \
-		--content=$(DEMO)/pictures/content --style=$(DEMO)/pictures/style --content_size=0 --style_size=0
-	@echo "Training samples: $(DEMO)/run/images; stylized pictures: $(DEMO)/stylized"
+demo: $(VENV)/installed-demo
+	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
+	$(RUN) -m stya2k_jax.showcase --run=$(DEMO)/run --output=$(DEMO)
+
+# Needs VGG (a file), CONTENT and STYLE (folders); hours on a CPU, and goes on where it was stopped.
+train-mini: $(VENV)/installed
+	$(RUN) convert_vgg.py --vgg=$(VGG) --output=$(MINI)/vgg
+	$(RUN) train.py --config=configs/encoder_mini.py --workdir=$(MINI)/encoder \
+		--config.encoder=$(MINI)/vgg $(PICTURES)
+	$(RUN) train.py --config=configs/a2k_mini.py:surrogate --workdir=$(MINI)/surrogate \
+		--config.encoder=$(MINI)/encoder --config.loss_encoder=surrogate:$(MINI)/encoder $(PICTURES)
+	$(RUN) train.py --config=configs/a2k_mini.py:finish --workdir=$(MINI)/finish \
+		--config.encoder=$(MINI)/encoder --config.loss_encoder=$(MINI)/vgg \
+		--config.initial=$(MINI)/surrogate $(PICTURES)
+	$(RUN) -m stya2k_jax.pack --checkpoint=$(MINI)/finish --output=$(MINI)/a2k_mini.safetensors
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff format --check .
@@ -33,6 +44,10 @@ clean:
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-demo: $(VENV)/installed
+	$(RUN) -m pip install --quiet --editable '.[demo]'
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

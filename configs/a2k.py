@@ -12,6 +12,7 @@ import ml_collections
 def get_config() -> ml_collections.ConfigDict:
     """Returns the configuration; every field is read by `stya2k_jax.training`."""
     config = ml_collections.ConfigDict()
+    config.task = "painter"  # what is trained; "encoder": see configs/encoder_mini.py
     config.seed = 0
 
     # Input: a folder each (searched recursively), or "demo:" for pictures the project draws.
@@ -22,8 +23,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.workers = 4  # processes that read pictures; 0: none but the main one
 
     # Network.
-    config.encoder = "vgg"  # a directory with encoder.safetensors, or "random"
-    config.loss_encoder = ""  # the same, for the loss; "": the model's own encoder
+    config.encoder = "vgg"  # a directory with encoder.safetensors, "a2k-mini" or "random"
+    config.loss_encoder = ""  # the same, for the loss; "": the model's own encoder;
+    # "surrogate:RUN": a distilled encoder with its heads, cheap and close to its teacher
+    config.initial = ""  # a model or run whose painter is trained further; "": a fresh one, ...
+    config.initialisation = "release"  # ... initialised so; "matched" suits narrow networks
     config.width = 1.0  # multiplies the channels; the encoder must have the same
     config.variant = "full"  # or all_to_all, no_da, no_pa, no_pa_step1, single_head
     config.heads = 8
@@ -35,6 +39,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.lambda_a2k = 1.25
     config.lambda_content = 0.0
     config.loss_norm = "mse"  # or "l2", as printed in the paper
+    config.global_taps = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+    config.a2k_taps = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
     # Optimization: Adam. Batch and steps count over all devices together.
     config.batch_size = 8
@@ -42,6 +48,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.epochs = 5  # into which the schedule divides the steps
     config.learning_rate = 2e-4
     config.schedule = "code"  # x0.3 after each epoch from the second; "paper": linear to 0
+    config.clip_norm = 0.0  # longer gradients are shortened to this; 0: never
 
     # Records.
     config.checkpoint_every = 1000

@@ -19,12 +19,12 @@ from stya2k_jax.convert import (
 )
 from stya2k_jax.encoder import Encoder
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import find_pictures, read_picture, resize_short_side, to_float
+from stya2k_jax.images import crop_square, find_pictures, read_picture, to_float
 from stya2k_jax.loading import load
 from stya2k_jax.normalise import normalise_encoder
 from stya2k_jax.weights import WeightsError, save_encoder, save_model
 
-PHOTOGRAPH_PX = 256  # short side at which photographs are shown to the network
+PHOTOGRAPH_PX = 256  # side of the squares of photographs that are shown to the network
 
 
 def main() -> None:
@@ -115,7 +115,7 @@ def _read_vgg(path: Path, vgg_format: str, photographs: str | None) -> tuple[Enc
     )
     if photographs is not None:
         files = find_pictures(photographs)
-        pictures = (to_float(resize_short_side(read_picture(f), PHOTOGRAPH_PX)) for f in files)
+        pictures = (to_float(crop_square(read_picture(f), PHOTOGRAPH_PX)) for f in files)
         encoder, _ = normalise_encoder(encoder, pictures)
         print(f"Rescaled every channel to a mean activation of 1 over {len(files)} pictures")
     return encoder, architecture

@@ -153,8 +153,8 @@ def _systems(flag: dict[str, flags.FlagHolder]) -> dict[str, Path]:
         name, equals, path = given.partition("=")
         if not (name and equals and path) or name in systems:
             raise UserError(f"--system={given}: give NAME=PATH, with a name of its own for each.")
-        if not Path(path).is_dir():
-            raise UserError(f"--system={given}: {path} is not a directory.")
+        if not (Path(path).is_dir() or is_model(Path(path))):
+            raise UserError(f"--system={given}: {path} is neither a folder nor a model.")
         systems[name] = Path(path)
     for kind in ("checkpoint", "stylized_dir"):
         path = _path(flag[kind])
@@ -188,17 +188,19 @@ def _metrics(chosen: list[str] | None, lpips: str | None) -> tuple[str, ...]:
 
 
 def _own_encoder(systems: dict[str, Path]) -> Path:
+    """Returns the directory of the first model, if its encoder is the full VGG-19."""
     from stya2k_jax.evaluation import is_model
-    from stya2k_jax.weights import load_encoder
+    from stya2k_jax.loading import load
 
+    advice = "give --judge=DIRECTORY: convert_vgg.py's VGG-19, which the losses need."
     models = [path for path in systems.values() if is_model(path)]
     if not models:
-        raise UserError("give --judge=DIRECTORY: convert_vgg.py's VGG-19, which the losses need.")
-    width = load_encoder(models[0])[1].width
-    if width != 1:
+        raise UserError(advice)
+    width = load(models[0]).architecture.width
+    if width != 1 or not models[0].is_dir():
         raise UserError(
-            f"the encoder of {models[0]} has width {width:g}, on which losses mean something "
-            "else; give --judge=DIRECTORY with the full VGG-19, made by convert_vgg.py."
+            f"the losses mean something else on the encoder of {models[0]}, of width {width:g}; "
+            + advice
         )
     return models[0]
 

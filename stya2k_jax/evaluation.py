@@ -14,7 +14,7 @@ from stya2k_jax.evaluating import (
     stylize_pairs,
 )
 from stya2k_jax.judging import Judge
-from stya2k_jax.loading import load
+from stya2k_jax.loading import MINI, load
 from stya2k_jax.model import StyA2K
 from stya2k_jax.pairs import by_name, digest
 from stya2k_jax.protocol import Protocol
@@ -121,8 +121,12 @@ def evaluate(
 
 
 def is_model(path: Path) -> bool:
-    """Tells a model directory or run from a folder of pictures."""
-    return any((path / name).is_file() for name in (PAINTER_FILE, ARCHITECTURE_FILE))
+    """Tells a model (a directory, a run, a file or "a2k-mini") from a folder of pictures."""
+    return (
+        str(path) == MINI
+        or path.is_file()
+        or any((path / name).is_file() for name in (PAINTER_FILE, ARCHITECTURE_FILE))
+    )
 
 
 def weights_digest(model: StyA2K) -> str:

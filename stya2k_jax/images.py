@@ -107,6 +107,14 @@ def resize_short_side(image: Image.Image, size_px: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
+def crop_square(image: Image.Image, size_px: int) -> Image.Image:
+    """Cuts out the largest square in the middle and resizes it to `size_px`, bicubic."""
+    side = min(image.size)
+    left, top = ((x - side) // 2 for x in image.size)
+    image = image.crop((left, top, left + side, top + side))
+    return image if side == size_px else image.resize((size_px,) * 2, Image.Resampling.BICUBIC)
+
+
 def write_png(path: str | os.PathLike, array: np.ndarray) -> None:
     """Writes uint8 `[H, W, 3]`, or floats in [0, 1], as PNG: the whole file or none."""
     array = array if array.dtype == np.uint8 else to_uint8(array)

@@ -1,4 +1,4 @@
-"""Opening a model: converted weights or a training run, one function for both."""
+"""Opening a model: the one that comes along, converted weights or a training run."""
 
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,37 @@ from stya2k_jax.weights import (
     assemble,
     load_architecture,
     load_encoder,
+    load_model_file,
     load_painter,
     new_painter,
 )
 
+MINI = "a2k-mini"
+MINI_FILE = Path(__file__).parent / "models" / "a2k_mini.safetensors"
 
-def load(directory: str | Path, **changes: Any) -> StyA2K:
-    """Opens a model directory of `convert_vgg.py`, or a run of `train.py` at its newest checkpoint.
+
+def load(checkpoint: str | Path = MINI, **changes: Any) -> StyA2K:
+    """Opens a model.
 
     Args:
-      directory: the directory.
+      checkpoint: a directory of `convert_vgg.py`, a run of `train.py` (at its newest checkpoint), a
+        model file of `python -m stya2k_jax.pack`, or `"a2k-mini"`, the small model that comes with
+        the package.
       **changes: fields of the architecture to override, such as `dtype="bfloat16"`.
 
     Raises:
       WeightsError: nothing there, an encoder without a painter, damaged files, or another
         network's.
     """
-    directory = Path(directory)
+    if str(checkpoint) == MINI:
+        checkpoint = MINI_FILE
+    directory = Path(checkpoint)
+    if directory.is_file():
+        return load_model_file(directory, **changes)
     if not directory.is_dir():
         raise WeightsError(
-            f"{directory} is not a directory; give one that convert_vgg.py or train.py has made."
+            f"{directory} does not exist; give a directory that convert_vgg.py or train.py has "
+            f"made, or {MINI} for the model that comes with the package."
         )
     if (directory / PAINTER_FILE).is_file():
         painter, architecture = load_painter(directory, **changes)
@@ -42,18 +53,28 @@ def load(directory: str | Path, **changes: Any) -> StyA2K:
             f"{directory} holds no model: neither {PAINTER_FILE}, which convert_vgg.py writes when "
             "--stya2k is given, nor a training run."
         )
-    encoder, _ = load_encoder(directory, **changes)
+    encoder, encoders = load_encoder(directory, **changes)
+    for field in ("width", "pooling"):
+        ours, theirs = getattr(architecture, field), getattr(encoders, field)
+        if ours != theirs:
+            raise WeightsError(
+                f"{directory}: the painter is for {field}={ours}, the encoder beside it has "
+                f"{field}={theirs}; the files are of two models. Make the directory again."
+            )
     return assemble(architecture, encoder, painter)
 
 
 def _newest_painter(directory: Path, architecture):
     from flax import nnx  # Orbax takes seconds to import and only runs need it
 
-    from stya2k_jax.checkpoint import Checkpoints
+    from stya2k_jax.checkpoint import FOLDER, Checkpoints
 
+    nothing = WeightsError(f"{directory} has no checkpoint yet; train longer.")
+    if not (directory / FOLDER).is_dir():  # which opening it would make
+        raise nothing
     graph, template = nnx.split(new_painter(architecture))
     with Checkpoints(directory, read_only=True) as checkpoints:
         step = checkpoints.latest()
         if step is None:
-            raise WeightsError(f"{directory} has no checkpoint yet; train longer.")
+            raise nothing
         return nnx.merge(graph, checkpoints.restore(step, painter=template)["painter"])

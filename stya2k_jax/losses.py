@@ -21,21 +21,24 @@ NORMS = ("mse", "l2")
 HEADS = 8  # of the parameter-free attention, whatever the model has
 
 
-def global_style_loss(stylized: Taps, style: Taps, norm: str = "mse") -> jax.Array:
+def global_style_loss(
+    stylized: Taps, style: Taps, norm: str = "mse", taps: tuple[str, ...] = GLOBAL_TAPS
+) -> jax.Array:
     """Compares mean and deviation of every channel: L_gs (Eq. 16), unweighted.
 
-    Sums over relu1_1 ... relu4_1. Departure from the paper, as in the release: `norm="mse"`, the
-    mean square, is the default; `"l2"` is the paper's Euclidean norm.
+    Sums over `taps`, by default the paper's relu1_1 ... relu4_1. Departure from the paper, as in
+    the release: `norm="mse"`, the mean square, is the default; `"l2"` is the paper's Euclidean
+    norm.
     """
     total = 0.0
-    for tap in GLOBAL_TAPS:
+    for tap in _known(taps, TAPS):
         for ours, target in zip(mean_and_std(stylized[tap]), mean_and_std(style[tap]), strict=True):
             total += distance(ours, jax.lax.stop_gradient(target), norm)
     return total
 
 
 def a2k_loss(stylized: Taps, targets: Taps, norm: str = "mse") -> jax.Array:
-    """Compares features with `a2k_targets`: L_A2K* (Eq. 17), unweighted, relu2_1 ... relu5_1."""
+    """Compares features with `a2k_targets`: L_A2K* (Eq. 17), unweighted, over the targets' taps."""
     return sum(distance(stylized[tap], targets[tap], norm) for tap in targets)
 
 
@@ -50,8 +53,13 @@ def content_loss(stylized: Taps, content: Taps) -> jax.Array:
     )
 
 
-def a2k_targets(content: Taps, style: Taps, block_sizes: tuple[int, ...]) -> Taps:
-    """Builds T_l = DA* + PA* + F_c for relu2_1 ... relu5_1: attention without parameters.
+def a2k_targets(
+    content: Taps,
+    style: Taps,
+    block_sizes: tuple[int, ...],
+    taps: tuple[str, ...] = MATCHED_TAPS,
+) -> Taps:
+    """Builds T_l = DA* + PA* + F_c of each tap: attention without parameters.
 
     Departure from the paper, as in the release: queries and keys are the normalised features of
     this tap and of all shallower ones, resized to it, so that they know colour and texture too.
@@ -61,6 +69,7 @@ def a2k_targets(content: Taps, style: Taps, block_sizes: tuple[int, ...]) -> Tap
       content: taps of the contents.
       style: taps of the styles, any size.
       block_sizes: side of a block in points of the tap, for relu2_1 ... relu5_1.
+      taps: those that have a target, by default relu2_1 ... relu5_1.
 
     Returns:
       Targets of the content taps' shapes, float32.
@@ -69,6 +78,7 @@ def a2k_targets(content: Taps, style: Taps, block_sizes: tuple[int, ...]) -> Tap
     return {
         tap: _a2k_target(content, style, tap, size)
         for tap, size in zip(MATCHED_TAPS, block_sizes, strict=True)
+        if tap in _known(taps, MATCHED_TAPS)
     }
 
 
@@ -91,6 +101,13 @@ def distance(x: jax.Array, target: jax.Array, norm: str) -> jax.Array:
         # A tiny floor keeps the gradient of the root finite where nothing differs.
         return jnp.mean(jnp.sqrt(jnp.maximum(squares, 1e-12)))
     raise UserError(f"loss norm {norm!r} does not exist; choose one of {', '.join(NORMS)}.")
+
+
+def _known(taps: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, ...]:
+    for tap in taps:
+        if tap not in choices:
+            raise UserError(f"tap {tap!r} does not exist here; choose among {', '.join(choices)}.")
+    return taps
 
 
 def _a2k_target(content: Taps, style: Taps, tap: str, size: int) -> jax.Array:

@@ -88,7 +88,7 @@ def write_report(
       notes: further paragraphs, such as time and memory.
       tables: further tables, as HTML.
     """
-    parts = [f"<h1>{escape(title)}</h1>", _counts(measured)]
+    parts = [_counts(measured)]
     parts += ["<h2>Numbers</h2>", summary_table(summaries), *tables, *map(_paragraph, notes)]
     parts += ["<h2>Protocol</h2><ul>", *(f"<li>{escape(s)}</li>" for s in sentences), "</ul>"]
     for system, found in measured.items():
@@ -112,16 +112,17 @@ def write_report(
     if points:
         parts += ["<h2>Content against style</h2>"]
         parts.append(plots.scatter(points, "content loss", "style loss"))
-    write_page(path, title, parts)
+    html = page(title, parts)
+    write_whole(path, lambda name: Path(name).write_text(html, encoding="utf-8"))
 
 
-def write_page(path: Path, title: str, parts: Sequence[str]) -> None:
-    """Writes parts, HTML each, as one page in the style of reports."""
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_CSS}</style><body>{''.join(parts)}</body></html>\n"
+def page(title: str, parts: Sequence[str]) -> str:
+    """Returns an HTML page of its parts, under its title as the heading."""
+    name = escape(title)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
+        f"<style>{_CSS}</style><body><h1>{name}</h1>{''.join(parts)}</body></html>\n"
     )
-    write_whole(path, lambda name: Path(name).write_text(page, encoding="utf-8"))
 
 
 def summary_table(summaries: Mapping[str, dict]) -> str:

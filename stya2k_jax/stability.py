@@ -6,11 +6,12 @@ from pathlib import Path
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluating import metric_names
 from stya2k_jax.evaluation import is_model, weights_digest
+from stya2k_jax.files import write_whole
 from stya2k_jax.images import PictureError
 from stya2k_jax.loading import load
 from stya2k_jax.lpips import load_lpips
 from stya2k_jax.pairs import by_name, digest
-from stya2k_jax.report import summary_table, write_page
+from stya2k_jax.report import page, summary_table
 from stya2k_jax.results import Results, Row, check_settings, write_csv, write_json
 from stya2k_jax.stylizing import Stylizer
 from stya2k_jax.summary import summarise
@@ -88,11 +89,12 @@ def _report(output: Path, clips: Sequence[Clip], rows: Sequence[Row], baseline: 
     sentences = [f"Clips: {', '.join(sizes)}.", *PROTOCOL]
     write_csv(output / "metrics.csv", rows)
     write_json(output / "metrics.json", {"protocol": sentences, "metrics": summaries, "rows": rows})
-    parts = ["<h1>Stability of stylized clips</h1>", summary_table(summaries)]
+    parts = [summary_table(summaries)]
     parts += [f"<p>{UNSTYLIZED}: what the flow itself leaves, on the clips as they are.</p>"]
     parts += [clip_table(rows, name, baseline) for name in names]
     parts += ["<h2>Protocol</h2><ul>", *(f"<li>{s}</li>" for s in sentences), "</ul>"]
-    write_page(output / "report.html", "Stability of stylized clips", parts)
+    html = page("Stability of stylized clips", parts)
+    write_whole(output / "report.html", lambda name: Path(name).write_text(html, encoding="utf-8"))
 
 
 def _clip_folders(videos: Sequence[Path]) -> list[Path]:

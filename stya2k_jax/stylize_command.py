@@ -7,12 +7,13 @@ from absl import flags
 
 from stya2k_jax import command_line
 from stya2k_jax.images import find_pictures
+from stya2k_jax.loading import MINI, load
 
 
 def main() -> None:
     """Stylizes every pair of contents and styles; see `stya2k_jax.stylizing.stylize_files`."""
     checkpoint = flags.DEFINE_string(
-        "checkpoint", None, "Model directory of convert_vgg.py, or run of train.py."
+        "checkpoint", MINI, "Model of convert_vgg.py, run of train.py, or the small model."
     )
     content = flags.DEFINE_multi_string("content", None, "Picture or folder; may be repeated.")
     style = flags.DEFINE_multi_string("style", None, "Picture or folder; may be repeated.")
@@ -23,10 +24,9 @@ def main() -> None:
     style_size = flags.DEFINE_integer(
         "style_size", 512, "Short side of styles in pixels; 0 keeps their size.", lower_bound=0
     )
-    flags.mark_flags_as_required(["checkpoint", "content", "style", "output"])
+    flags.mark_flags_as_required(["content", "style", "output"])
 
     def run(_) -> int:
-        from stya2k_jax.loading import load  # heavy: only once the flags are known to be right
         from stya2k_jax.stylizing import Stylizer, stylize_files
 
         contents, styles = _find(content.value), _find(style.value)

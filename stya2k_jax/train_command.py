@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -11,10 +11,11 @@ from ml_collections import config_flags
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from stya2k_jax import command_line
+from stya2k_jax.errors import UserError
 
 
 def main() -> None:
-    """Trains as the config says; see `stya2k_jax.run.train`."""
+    """Trains as the config says; see `stya2k_jax.run.train` and `stya2k_jax.distilling.distil`."""
     config = config_flags.DEFINE_config_file(
         "config", None, "configs/….py; any field is set by --config.FIELD=VALUE.", lock_config=True
     )
@@ -25,15 +26,25 @@ def main() -> None:
     _let_configs_import_their_neighbours(sys.argv)
 
     def run(_) -> None:
-        from stya2k_jax.run import train  # heavy: only once the flags are known to be right
+        # Heavy: only once the flags are known to be right.
+        from stya2k_jax.distilling import distil
+        from stya2k_jax.run import train
 
         logging.getLogger("stya2k_jax").setLevel(logging.INFO)
         logging.getLogger().removeHandler(absl_logging.get_absl_handler())  # tqdm's prints
         with logging_redirect_tqdm():
-            step = train(config.value, Path(workdir.value))
+            step = _chosen(config.value.task, painter=train, encoder=distil)(
+                config.value, Path(workdir.value)
+            )
         print(f"Step {step} of {config.value.steps} is saved in {workdir.value}")
 
     command_line.run(run)
+
+
+def _chosen(task: str, **tasks: Callable) -> Callable:
+    if task not in tasks:
+        raise UserError(f"config.task={task!r} does not exist; choose one of {', '.join(tasks)}.")
+    return tasks[task]
 
 
 def _let_configs_import_their_neighbours(argv: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 from stya2k_jax import losses
-from stya2k_jax.architecture import Architecture
+from stya2k_jax.architecture import MATCHED_TAPS, Architecture
 from stya2k_jax.encoder import Encoder
 from stya2k_jax.errors import UserError
 from stya2k_jax.model import Painter, encode_both
@@ -28,12 +28,14 @@ class TrainState(NamedTuple):
 
 
 class LossWeights(NamedTuple):
-    """The factors of Eq. 18, of the optional content term, and the norm of Eq. 16-17."""
+    """The factors of Eq. 18 and of the content term, the norm of Eq. 16-17, the taps they sum."""
 
     lambda_global: float = 10.0
     lambda_a2k: float = 1.25
     lambda_content: float = 0.0
     norm: str = "mse"
+    global_taps: tuple[str, ...] = losses.GLOBAL_TAPS
+    a2k_taps: tuple[str, ...] = MATCHED_TAPS
 
 
 def learning_rate_schedule(
@@ -66,9 +68,15 @@ def learning_rate_schedule(
     return lambda step: rate(jnp.asarray(step, jnp.float32))
 
 
-def make_optimizer(schedule: optax.Schedule | float) -> optax.GradientTransformation:
-    """Returns Adam as in the release: beta 0.9 and 0.999, epsilon 1e-8, no weight decay."""
-    return optax.adam(schedule, b1=0.9, b2=0.999, eps=1e-8)
+def make_optimizer(
+    schedule: optax.Schedule | float, clip_norm: float = 0.0
+) -> optax.GradientTransformation:
+    """Returns Adam as in the release: beta 0.9 and 0.999, epsilon 1e-8, no weight decay.
+
+    Gradients longer than `clip_norm` are shortened to it (0: never, as in the release).
+    """
+    adam = optax.adam(schedule, b1=0.9, b2=0.999, eps=1e-8)
+    return optax.chain(optax.clip_by_global_norm(clip_norm), adam) if clip_norm else adam
 
 
 def make_loss(
@@ -126,17 +134,17 @@ def loss_terms(
     Raises:
       UserError: all weights are 0.
     """
-    if not any(weights[:3]):
+    if not (weights.lambda_global or weights.lambda_a2k or weights.lambda_content):
         raise UserError(
             "lambda_global, lambda_a2k and lambda_content are all 0: there is nothing to train; "
             "set one of them."
         )
     terms = {"loss_global": jnp.zeros(()), "loss_a2k": jnp.zeros(())}
     if weights.lambda_global:
-        value = losses.global_style_loss(stylized, style, weights.norm)
+        value = losses.global_style_loss(stylized, style, weights.norm, weights.global_taps)
         terms["loss_global"] = weights.lambda_global * value
     if weights.lambda_a2k:
-        targets = losses.a2k_targets(content, style, block_sizes)
+        targets = losses.a2k_targets(content, style, block_sizes, weights.a2k_taps)
         value = losses.a2k_loss(stylized, targets, weights.norm)
         terms["loss_a2k"] = weights.lambda_a2k * value
     if weights.lambda_content:
@@ -157,9 +165,11 @@ def as_float(pictures: jax.Array) -> jax.Array:
     return pictures.astype(jnp.float32) / 255 if pictures.dtype == jnp.uint8 else pictures
 
 
-def new_state(painter: Painter, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+def new_state(
+    network: nnx.Module, optimizer: optax.GradientTransformation, mesh: Mesh
+) -> TrainState:
     """Returns the state before the first step, the same on every device of the mesh."""
-    params = jax.tree.map(jnp.copy, nnx.state(painter))  # a step donates its state
+    params = jax.tree.map(jnp.copy, nnx.state(network))  # a step donates its state
     state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
     return jax.device_put(state, NamedSharding(mesh, jax.P()))
 

@@ -1,7 +1,8 @@
 """Modules to and from named arrays, and the safetensors files that hold them.
 
 A model directory has `encoder.safetensors` and, when it holds more than an encoder,
-`painter.safetensors`. Each file carries the architecture it belongs to in its header.
+`painter.safetensors`; a model file has both in one. Each file carries the architecture it belongs
+to in its header.
 """
 
 import json
@@ -111,13 +112,13 @@ def assemble(architecture: Architecture, encoder: Encoder, painter: Painter) -> 
 
 def save_encoder(directory: Path, encoder: Encoder, architecture: Architecture) -> None:
     """Writes `encoder.safetensors`, whole or not at all."""
-    _save(Path(directory) / ENCODER_FILE, encoder, architecture)
+    save_module(Path(directory) / ENCODER_FILE, encoder, architecture)
 
 
 def save_model(directory: Path, model: StyA2K) -> None:
     """Writes a model directory: encoder and painter, each file whole or not at all."""
     save_encoder(directory, model.encoder, model.architecture)
-    _save(Path(directory) / PAINTER_FILE, model.painter, model.architecture)
+    save_module(Path(directory) / PAINTER_FILE, model.painter, model.architecture)
 
 
 def load_encoder(directory: Path, **changes: Any) -> tuple[Encoder, Architecture]:
@@ -136,7 +137,7 @@ def load_encoder(directory: Path, **changes: Any) -> tuple[Encoder, Architecture
             f"There is no encoder in {directory} (no {ENCODER_FILE}). Make one from VGG-19 with: "
             f"python convert_vgg.py --vgg=vgg_normalised.pth --output={directory}"
         )
-    arrays, architecture = _read(path, changes)
+    arrays, architecture = read_arrays(path, **changes)
     encoder = with_arrays(new_encoder(architecture), arrays, str(path))
     return encoder, architecture
 
@@ -144,8 +145,23 @@ def load_encoder(directory: Path, **changes: Any) -> tuple[Encoder, Architecture
 def load_painter(directory: Path, **changes: Any) -> tuple[Painter, Architecture]:
     """Reads `painter.safetensors`; arguments and errors as `load_encoder`."""
     path = Path(directory) / PAINTER_FILE
-    arrays, architecture = _read(path, changes)
+    arrays, architecture = read_arrays(path, **changes)
     return with_arrays(new_painter(architecture), arrays, str(path)), architecture
+
+
+def load_model_file(path: Path, **changes: Any) -> StyA2K:
+    """Reads a whole model in one file, as `python -m stya2k_jax.pack` writes it.
+
+    Args:
+      path: the file.
+      **changes: fields of the architecture to override, such as `dtype`.
+
+    Raises:
+      WeightsError: a damaged file, or another network's.
+    """
+    arrays, architecture = read_arrays(Path(path), **changes)
+    template = nnx.eval_shape(lambda: StyA2K(architecture, rngs=nnx.Rngs(0)))
+    return with_arrays(template, arrays, str(path))
 
 
 def save_architecture(directory: Path, architecture: Architecture) -> None:
@@ -165,13 +181,17 @@ def load_architecture(directory: Path, **changes: Any) -> Architecture:
         ) from error
 
 
-def _save(path: Path, module: nnx.Module, architecture: Architecture) -> None:
+def save_module(
+    path: Path, module: nnx.Module, architecture: Architecture, dtype: type = np.float32
+) -> None:
+    """Writes a module's parameters as safetensors, rounded to `dtype`; the whole file or none."""
     metadata = {"format": "stya2k_jax", "architecture": json.dumps(architecture.as_dict())}
-    arrays = named_arrays(module)
+    arrays = {name: array.astype(dtype) for name, array in named_arrays(module).items()}
     write_whole(path, lambda name: save_file(arrays, name, metadata))
 
 
-def _read(path: Path, changes: dict) -> tuple[dict[str, np.ndarray], Architecture]:
+def read_arrays(path: Path, **changes: Any) -> tuple[dict[str, np.ndarray], Architecture]:
+    """Reads a file of `save_module`: named arrays and the architecture; errors as above."""
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}

@@ -60,8 +60,11 @@ def test_table_1_lays_systems_beside_each_other_and_the_paper(given, tmp_path):
     [
         ([], "nothing to measure: give --checkpoint, --stylized_dir or --system"),
         (["--system=/somewhere"], "give NAME=PATH, with a name of its own"),
-        (["--system=a=/nowhere"], "/nowhere is not a directory"),
-        (["--checkpoint=/nowhere"], "/nowhere is not a directory; give one that convert_vgg.py"),
+        (["--system=a=/nowhere"], "/nowhere is neither a folder nor a model"),
+        (
+            ["--checkpoint=/nowhere"],
+            "/nowhere does not exist; give a directory that convert_vgg.py",
+        ),
     ],
 )
 def test_systems_that_are_not_there_are_refused(arguments, message, tmp_path):

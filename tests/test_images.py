@@ -12,6 +12,7 @@ from stya2k_jax import images
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import (
     PictureError,
+    crop_square,
     find_pictures,
     grid,
     read_picture,
@@ -321,6 +322,16 @@ def test_8_bits_survive_the_way_to_floats_and_back():
 )
 def test_the_short_side_gets_the_size_and_the_aspect_is_kept(size, short, expected):
     assert resize_short_side(Image.new("RGB", size), short).size == expected
+
+
+@pytest.mark.parametrize("size", [(7, 4), (4, 9), (4, 4)])
+def test_the_middle_square_is_cut_out(size):
+    image = Image.new("RGB", size, "red")
+    left, top = ((x - 4) // 2 for x in size)
+    image.paste("blue", (left, top, left + 4, top + 4))
+    square = crop_square(image, 4)
+    assert square.size == (4, 4) and (np.asarray(square) == [0, 0, 255]).all()
+    assert crop_square(image, 6).size == (6, 6)
 
 
 def test_size_0_leaves_a_picture_as_it_is():

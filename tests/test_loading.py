@@ -119,7 +119,6 @@ def test_every_array_that_does_not_fit_is_listed(directory):
         assert line in str(error.value)
 
 
-@pytest.mark.xfail(strict=True, reason="load() does not compare the two architectures yet")
 def test_an_encoder_and_a_painter_of_different_widths_are_refused(directory):
     other = Architecture(width=2 * WIDTH)
     save_encoder(directory, new_encoder(other, seed=0), other)
@@ -127,7 +126,6 @@ def test_an_encoder_and_a_painter_of_different_widths_are_refused(directory):
         stya2k_jax.load(directory)
 
 
-@pytest.mark.xfail(strict=True, reason="Orbax makes the folder `checkpoints`, also to read")
 def test_a_run_without_a_checkpoint_is_refused_and_left_alone(tmp_path):
     save_encoder(tmp_path, small_model()[0].encoder, ARCHITECTURE)
     save_architecture(tmp_path, ARCHITECTURE)

@@ -1,0 +1,181 @@
+"""A small encoder that learns its taps from VGG-19's (knowledge distillation)."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from flax import nnx
+
+from stya2k_jax import data, loop, training
+from stya2k_jax.architecture import TAPS, Architecture
+from stya2k_jax.encoder import CONVOLUTIONS, Encoder
+from stya2k_jax.images import crop_square, to_float
+from stya2k_jax.layers import Conv1x1
+from stya2k_jax.narrowing import narrow_encoder
+from stya2k_jax.normalise import normalise_encoder
+from stya2k_jax.weights import (
+    WeightsError,
+    load_encoder,
+    named_arrays,
+    new_encoder,
+    read_arrays,
+    save_encoder,
+    save_module,
+    with_arrays,
+)
+
+HEADS_FILE = "heads.safetensors"
+FITTED_OVER = 40  # pictures of each folder, to which the student is fitted at the start
+NORMALISED_OVER = 128  # pictures of the content folder, whose mean activation becomes 1
+NORMALISED_PX = 256  # side of their squares
+
+
+class Student(nnx.Module):
+    """A small encoder with a 1x1 convolution, a head, on each tap.
+
+    Called like an encoder it gives an estimate of the teacher's taps, with their channels.
+    """
+
+    def __init__(self, encoder: Encoder, channels: dict[str, tuple[int, int]], *, rngs: nnx.Rngs):
+        """Puts heads on an encoder; `channels` are each tap's, the student's and the teacher's."""
+        self.encoder = encoder
+        init = jax.nn.initializers.lecun_normal()
+        head = partial(Conv1x1, kernel_init=init, rngs=rngs)
+        self.heads = nnx.Dict({tap: head(*channels[tap]) for tap in TAPS})
+
+    def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
+        """Maps images `[b, H, W, 3]` in [0, 1] to the five taps, in the teacher's channels."""
+        return {tap: self.heads[tap](x) for tap, x in self.encoder(image).items()}
+
+
+def new_student(architecture: Architecture, teacher: Architecture, seed: int | None) -> Student:
+    """Returns a student: random from a seed, or shapes only (None)."""
+    channels = {tap: (architecture.channels(tap), teacher.channels(tap)) for tap in TAPS}
+
+    def make():
+        encoder = new_encoder(architecture, seed=seed or 0)
+        return Student(encoder, channels, rngs=nnx.Rngs((seed or 0) + 1))
+
+    return nnx.eval_shape(make) if seed is None else make()
+
+
+def load_student(directory: str | Path) -> Student:
+    """Opens a finished run of `distil`: encoder and heads.
+
+    Raises:
+      WeightsError: the run is not finished, or a file is damaged.
+    """
+    directory = Path(directory)
+    encoder, architecture = load_encoder(directory)
+    if not (directory / HEADS_FILE).is_file():
+        raise WeightsError(
+            f"{directory} has no {HEADS_FILE}; only a finished run of a config with "
+            'task="encoder", such as configs/encoder_mini.py, is a surrogate.'
+        )
+    arrays, teacher = read_arrays(directory / HEADS_FILE)
+    student = new_student(architecture, teacher, None)
+    student.encoder = encoder
+    student.heads = with_arrays(student.heads, arrays, str(directory / HEADS_FILE))
+    return student
+
+
+def make_loss(student: Student, teacher: Encoder):
+    """Builds `loss_fn(params, frozen, batch)`: mean squared errors, summed over the five taps.
+
+    Contents and styles of the batch are both shown.
+    """
+    student_graph, teacher_graph = nnx.graphdef(student), nnx.graphdef(teacher)
+
+    def loss_fn(params: nnx.State, frozen: dict, batch: dict[str, jax.Array]):
+        pictures = jnp.concatenate(
+            [training.as_float(batch[name]) for name in ("content", "style")]
+        )
+        targets = nnx.merge(teacher_graph, frozen["teacher"])(pictures)
+        taps = nnx.merge(student_graph, params)(pictures)
+        terms = {f"loss_{tap}": jnp.mean((taps[tap] - targets[tap]) ** 2) for tap in TAPS}
+        loss = sum(terms.values())
+        return loss, {"loss": loss, **terms}
+
+    return loss_fn
+
+
+def distil(config: ml_collections.ConfigDict, workdir: Path) -> int:
+    """Trains an encoder of `config.width` to give the features of the one in `config.encoder`.
+
+    Args:
+      config: as `configs/encoder_mini.py` gives it.
+      workdir: receives what `loop.fit` writes and, at the end, `encoder.safetensors`, rescaled so
+        that every channel has a mean activation of 1 over contents, and the heads.
+
+    Returns:
+      The step that was reached and saved.
+
+    Raises:
+      UserError: a config field that makes no sense, or no teacher.
+    """
+    workdir = Path(workdir).absolute()
+    loop.check_config(config)
+    training.make_mesh(config.batch_size)  # refuses a batch that does not divide
+    sources = [data.open_source(config[kind], kind) for kind in ("content", "style")]
+    architecture = Architecture(width=config.width)
+    try:
+        teacher, teacher_architecture = load_encoder(config.encoder)
+    except WeightsError as error:
+        raise WeightsError(f"config.encoder: {error}") from error
+    student = start_student(architecture, teacher, teacher_architecture, sources)
+    workdir.mkdir(parents=True, exist_ok=True)
+    task = loop.Task(
+        "student",
+        student,
+        make_loss(student, teacher),
+        {"teacher": nnx.state(teacher)},
+        lambda *_: None,  # features are not to be looked at
+    )
+    step, params = loop.fit(config, workdir, task, sources)
+    if step == config.steps:
+        student = rescaled(
+            nnx.merge(nnx.graphdef(student), params), _some(sources[0], NORMALISED_OVER)
+        )
+        save_module(workdir / HEADS_FILE, student.heads, teacher_architecture)
+        save_encoder(workdir, student.encoder, architecture)
+    return step
+
+
+def start_student(
+    architecture: Architecture,
+    teacher: Encoder,
+    teacher_architecture: Architecture,
+    sources: Sequence[Sequence],
+) -> Student:
+    """Returns a student that is fitted to the teacher layer by layer, on pictures of the sources.
+
+    Args:
+      architecture: of the student.
+      teacher: the wider encoder.
+      teacher_architecture: its architecture.
+      sources: of pictures, as `data.open_source` gives them.
+    """
+    pictures = np.stack([x for source in sources for x in _some(source, FITTED_OVER)])
+    student = new_student(architecture, teacher_architecture, None)
+    student.encoder, heads = narrow_encoder(teacher, architecture, pictures)
+    student.heads = with_arrays(student.heads, heads, "the fitted heads")
+    return student
+
+
+def rescaled(student: Student, pictures: Iterable[np.ndarray]) -> Student:
+    """Gives every channel of the encoder a mean activation of 1; the heads undo it."""
+    encoder, factors = normalise_encoder(student.encoder, pictures)
+    arrays = named_arrays(student.heads)
+    for tap, conv in zip(TAPS, [n for n in CONVOLUTIONS if n.endswith("_1")], strict=True):
+        arrays[f"{tap}.kernel"] = arrays[f"{tap}.kernel"] * factors[conv][:, None]
+    student.encoder, student.heads = encoder, with_arrays(student.heads, arrays, "the heads")
+    return student
+
+
+def _some(source: Sequence, count: int) -> Iterable[np.ndarray]:
+    chosen = np.linspace(0, len(source) - 1, min(len(source), count)).astype(int)
+    return (to_float(crop_square(source[int(i)], NORMALISED_PX)) for i in chosen)

@@ -1,0 +1,55 @@
+"""The demonstration page: every pair is painted, and the page needs no other file."""
+
+import json
+
+import numpy as np
+
+from stya2k_jax import showcase
+from stya2k_jax.drawing import STYLES
+from stya2k_jax.images import read_picture
+from stya2k_jax.pairs import Pair
+from stya2k_jax.report import Thumbnails, page, picture_grid
+from stya2k_jax.stylizing import Stylizer
+from tests.small_model import small_model
+
+SIZE = 32
+
+
+def test_there_is_a_style_of_every_drawn_kind_and_all_are_squares():
+    contents, styles = showcase.contents_and_styles(SIZE)
+    assert tuple(styles) == STYLES and len(contents) >= showcase.DRAWN_CONTENTS
+    assert {image.size for image in (*contents.values(), *styles.values())} == {(SIZE, SIZE)}
+
+
+def test_every_pair_is_painted_under_its_name_and_shown(tmp_path):
+    contents, styles = showcase.contents_and_styles(SIZE)
+    contents = dict(list(contents.items())[-2:])
+    stylizer = Stylizer(small_model()[0])
+    files, seconds = showcase.stylize_all(stylizer, contents, styles, tmp_path)
+    assert set(files) == {Pair(c, s) for c in contents for s in styles}
+    assert len(seconds) == len(files)
+    for pair, file in files.items():
+        expected = stylizer(contents[pair.content], styles[pair.style])
+        np.testing.assert_array_equal(np.asarray(read_picture(file)), np.asarray(expected))
+    sources = {}
+    for name, image in (contents | styles).items():
+        sources[name] = tmp_path / f"{name}.png"
+        image.save(sources[name])
+    thumbnails = Thumbnails(lambda path: np.asarray(read_picture(path)))
+    grid = picture_grid(
+        files,
+        {name: sources[name] for name in contents},
+        {name: sources[name] for name in styles},
+        thumbnails,
+    )
+    html = page("A title", [grid])
+    assert html.count("data:image/jpeg") == len(files) + len(contents) + len(styles)
+    assert "http" not in html and str(tmp_path) not in html
+
+
+def test_the_curve_takes_the_last_line_of_a_step(tmp_path):
+    rows = [(1, 7.0), (2, 5.0), (2, 4.0)]
+    lines = [json.dumps({"step": step, "loss": loss, "grad_norm": 1.0}) for step, loss in rows]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    svg = showcase.loss_curve(tmp_path)
+    assert svg.count("<circle") == 2 and "grad_norm" not in svg
