@@ -10,6 +10,7 @@ from stya2k_jax import command_line
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import find_pictures
 
+SUM_VOTES = "python -m stya2k_jax.study --votes=FOLDER"
 TITLES = {
     None: "Evaluation",
     "1": "Table 1: systems side by side",
@@ -64,6 +65,8 @@ def _define_flags() -> dict[str, flags.FlagHolder]:
         None,
         "Of losses, form_b, lpips, ssim, cfsd (slow); left out: the first four.",
     )
+    add(text, "systems_dir", None, "Or a folder of systems, each a model or folder of pictures.")
+    add(boolean, "study", False, "Also write study.html, a preference study of the systems.")
     add(boolean, "form_b_bgr", False, "Form B of the losses looks at BGR.")
     add(integer, "form_b_size", 0, "Form B resizes to this square; 0: not.", lower_bound=0)
     add(boolean, "reference_rows", False, "Also measure content unchanged and style itself.")
@@ -113,6 +116,7 @@ def _run_pictures(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -
         batch_size=flag["batch_size"].value,
         timing_runs=flag["timing_runs"].value,
         title=f"{TITLES[table]} of {', '.join(systems)}",
+        study=flag["study"].value,
         paper={"1": tables.TABLE_1, "2": tables.TABLE_2}.get(table),
     )
     failures = {reason for found in measured.values() for reason in found.failures.values()}
@@ -120,6 +124,8 @@ def _run_pictures(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -
         print(f"error: {reason}", file=sys.stderr)
     for name, found in measured.items():
         print(f"{name}: {len(found.rows)} pairs measured, {len(found.failures)} failed")
+    if flag["study"].value:
+        print(f"The study is {output / 'study.html'}; sum its votes with: {SUM_VOTES}")
     print(f"The report is {output / 'report.html'}")
     return 1 if failures else 0
 
@@ -156,6 +162,11 @@ def _systems(flag: dict[str, flags.FlagHolder]) -> dict[str, Path]:
         if not (Path(path).is_dir() or is_model(Path(path))):
             raise UserError(f"--system={given}: {path} is neither a folder nor a model.")
         systems[name] = Path(path)
+    directory = _path(flag["systems_dir"])
+    if directory is not None:
+        for path in sorted(directory.iterdir()):
+            if path.is_dir() and not path.name.startswith("."):
+                systems.setdefault(path.name, path)
     for kind in ("checkpoint", "stylized_dir"):
         path = _path(flag[kind])
         if path is None:
@@ -165,6 +176,8 @@ def _systems(flag: dict[str, flags.FlagHolder]) -> dict[str, Path]:
         systems[path.resolve().name] = path
     if not systems:
         raise UserError("nothing to measure: give --checkpoint, --stylized_dir or --system.")
+    if flag["study"].value and len(systems) < 2:
+        raise UserError("--study compares systems; give --system=NAME=PATH twice or more.")
     return systems
 
 

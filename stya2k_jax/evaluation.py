@@ -20,6 +20,7 @@ from stya2k_jax.pairs import by_name, digest
 from stya2k_jax.protocol import Protocol
 from stya2k_jax.report import Thumbnails, write_report
 from stya2k_jax.results import Results, check_settings, write_csv, write_json
+from stya2k_jax.study import write_study
 from stya2k_jax.stylizing import Stylizer
 from stya2k_jax.summary import summarise
 from stya2k_jax.tables import beside_paper
@@ -48,6 +49,7 @@ def evaluate(
     timing_runs: int = 0,
     title: str = "Evaluation",
     paper: Mapping[str, Sequence[float]] | None = None,
+    study: bool = False,
 ) -> dict[str, Measured]:
     """Measures every pair of every system; writes `metrics.json`, `metrics.csv`, `report.html`.
 
@@ -63,6 +65,7 @@ def evaluate(
       timing_runs: how often each model is timed, in a process of its own; 0: not.
       title: of the report.
       paper: one of the paper's tables to show beside the measured numbers.
+      study: also write `study.html`, which asks people which system they prefer.
 
     Returns:
       What was measured, by system.
@@ -117,6 +120,9 @@ def evaluate(
         notes=[*(speed.sentence(name, found) for name, found in speeds.items()), NO_FID],
         tables=[] if paper is None else [PAPER_NOTE, beside_paper(summaries, paper, speeds)],
     )
+    if study:
+        shown = {name: measured[name].pictures for name in systems}
+        write_study(output / "study.html", shown, *named, judge.pixels_of)
     return measured
 
 

@@ -1,6 +1,7 @@
 """The command line of `evaluate.py`: the tables, and refusals before anything is computed."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,10 +47,12 @@ def test_table_1_lays_systems_beside_each_other_and_the_paper(given, tmp_path):
         *(f"--system={name}={given / name}" for name in ("ours", "StyTr2")),
         *(f"--content_dir={given / 'c'}", f"--style_dir={given / 's'}"),
         *(f"--judge={given / 'judge'}", "--size=32", "--metrics=losses", f"--output={tmp_path}"),
+        "--study",
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
     assert list(found) == ["ours", "StyTr2"]
+    assert "The study is" in done.stdout and (tmp_path / "study.html").is_file()
     page = (tmp_path / "report.html").read_text()
     mean = found["StyTr2"]["style_loss_per_layer"]["mean"]
     assert f"<td>{mean:.4g}</td><td>–</td><td>–</td><td>0.83</td><td>1.2</td>" in page
@@ -59,6 +62,7 @@ def test_table_1_lays_systems_beside_each_other_and_the_paper(given, tmp_path):
     ("arguments", "message"),
     [
         ([], "nothing to measure: give --checkpoint, --stylized_dir or --system"),
+        (["--stylized_dir=tests", "--study"], "--study compares systems; give --system=NAME=PATH"),
         (["--system=/somewhere"], "give NAME=PATH, with a name of its own"),
         (["--system=a=/nowhere"], "/nowhere is neither a folder nor a model"),
         (
@@ -71,6 +75,19 @@ def test_systems_that_are_not_there_are_refused(arguments, message, tmp_path):
     done = evaluate("--style_dir=s", f"--output={tmp_path / 'out'}", *arguments)
     assert done.returncode == 1 and message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_systems_is_as_good_as_naming_each(given, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(given / "ours", tmp_path / "systems" / name)
+    done = evaluate(
+        *("--table=2", f"--systems_dir={tmp_path / 'systems'}", f"--content_dir={given / 'c'}"),
+        *(f"--style_dir={given / 's'}", f"--judge={given / 'judge'}", "--size=32"),
+        *("--metrics=ssim", f"--output={tmp_path / 'out'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())["metrics"]
+    assert list(found) == ["one", "two"]
 
 
 def test_table_3_measures_clips_and_shows_ratios(given, tmp_path):
