@@ -4,9 +4,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
 MINI := runs/mini
+VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
 PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
 
-.PHONY: demo train-mini test parity check format clean
+.PHONY: demo train-mini ablations test parity check format clean
 
 demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
@@ -23,6 +24,14 @@ train-mini: $(VENV)/installed
 		--config.encoder=$(MINI)/encoder --config.loss_encoder=$(MINI)/vgg \
 		--config.initial=$(MINI)/surrogate $(PICTURES)
 	$(RUN) -m stya2k_jax.pack --checkpoint=$(MINI)/finish --output=$(MINI)/a2k_mini.safetensors
+
+# Needs ENCODER (a directory of convert_vgg.py), CONTENT and STYLE; a variant that is done is skipped.
+# Then: evaluate.py --table=2 --systems_dir=runs/ablations
+ablations: $(VENV)/installed
+	for variant in $(VARIANTS); do \
+		$(RUN) train.py --config=configs/ablations.py:$$variant --workdir=runs/ablations/$$variant \
+			--config.encoder=$(ENCODER) --config.loss_encoder=$(LOSS_ENCODER) $(PICTURES) || exit 1; \
+	done
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff format --check .

@@ -29,7 +29,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.initial = ""  # a model or run whose painter is trained further; "": a fresh one, ...
     config.initialisation = "release"  # ... initialised so; "matched" suits narrow networks
     config.width = 1.0  # multiplies the channels; the encoder must have the same
-    config.variant = "full"  # or all_to_all, no_da, no_pa, no_pa_step1, single_head
+    config.variant = "full"  # or all_to_all, no_da, no_pa, no_pa_step1, single_head;
+    # adain, sanet, adaattn: another system's module in the place of A2K
     config.heads = 8
     config.block_sizes = (16, 8, 8, 4)  # relu2_1 (loss only), relu3_1, relu4_1, relu5_1
     config.dtype = "float32"  # of the computation; parameters are always float32

@@ -8,6 +8,7 @@ TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLED_TAPS = ("relu3_1", "relu4_1", "relu5_1")  # an A2K module sits on each of these
 MATCHED_TAPS = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")  # the terms of L_A2K* (Eq. 17)
 VARIANTS = ("full", "all_to_all", "no_da", "no_pa", "no_pa_step1", "single_head")
+BASELINES = ("adain", "sanet", "adaattn")  # other systems' modules in the place of A2K
 POOLINGS = ("max", "avg")
 DTYPES = ("float32", "bfloat16")
 
@@ -21,7 +22,8 @@ class Architecture:
     Attributes:
       width: multiplies VGG-19's channels (64 ... 512); the decoder mirrors it.
       pooling: `"max"` as in VGG-19, or `"avg"`.
-      variant: the model of the paper or one of its ablations (Table 2).
+      variant: the model of the paper, one of its ablations (Table 2), or another system's module
+        in the place of A2K.
       heads: attention heads; `"single_head"` uses one, whatever this says.
       block_sizes: side p of a block in points of the tap, for relu2_1 (loss only) to relu5_1.
       dtype: of the computation, `"float32"` or `"bfloat16"`; parameters are always float32.
@@ -38,7 +40,11 @@ class Architecture:
     dtype: str = "float32"
 
     def __post_init__(self):
-        for field, choices in (("pooling", POOLINGS), ("variant", VARIANTS), ("dtype", DTYPES)):
+        for field, choices in (
+            ("pooling", POOLINGS),
+            ("variant", VARIANTS + BASELINES),
+            ("dtype", DTYPES),
+        ):
             if getattr(self, field) not in choices:
                 raise UserError(
                     f"{field}={getattr(self, field)!r} does not exist; choose one of "

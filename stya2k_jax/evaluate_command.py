@@ -1,6 +1,7 @@
 """The command `evaluate.py`, also `stya2k-evaluate`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
@@ -9,83 +10,179 @@ from stya2k_jax import command_line
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import find_pictures
 
+SUM_VOTES = "python -m stya2k_jax.study --votes=FOLDER"
+TITLES = {
+    None: "Evaluation",
+    "1": "Table 1: systems side by side",
+    "2": "Table 2: ablations",
+    "3": "Table 3: stability",
+}
+
 
 def main() -> None:
-    """Measures stylized pictures, a model's or a folder's; see `stya2k_jax.evaluation.evaluate`."""
-    text, many = flags.DEFINE_string, flags.DEFINE_multi_string
-    checkpoint = text("checkpoint", None, "Model that stylizes every pair: as for stylize.py.")
-    stylized = text(
-        "stylized_dir", None, "Or a folder of any system's {content}_stylized_{style} pictures."
-    )
-    content = many("content_dir", None, "Contents: picture or folder; may be repeated.")
-    style = many("style_dir", None, "Styles: picture or folder; may be repeated.")
-    judge = text(
-        "judge",
-        None,
-        "Directory of convert_vgg.py with the VGG-19 of the losses; the checkpoint's own encoder "
-        "if that has full width.",
-    )
-    lpips = text("lpips", None, "Weights of LPIPS: a file of stya2k_jax.convert_lpips.")
-    cfsd_vgg = text(
-        "cfsd_vgg", None, "torchvision's VGG-19 for CFSD; left out: the encoder of the losses."
-    )
-    size = flags.DEFINE_integer("size", 512, "Side of the compared squares.", lower_bound=32)
-    crop = flags.DEFINE_enum("crop", "centre", ["centre", "squash"], "How pictures become squares.")
-    measure = flags.DEFINE_list(
-        "metrics", None, "Of losses, form_b, lpips, ssim, cfsd (slow); the first four."
-    )
-    blue_first = flags.DEFINE_bool("form_b_bgr", False, "Form B of the losses looks at BGR.")
-    form_b_size = flags.DEFINE_integer(
-        "form_b_size", 0, "Form B resizes to this square; 0: not.", lower_bound=0
-    )
-    references = flags.DEFINE_bool(
-        "reference_rows", False, "Also measure the content unchanged and the style itself."
-    )
-    timing_runs = flags.DEFINE_integer(
-        "timing_runs", 20, "How often a model is timed for a picture; 0: not.", lower_bound=0
-    )
-    batch_size = flags.DEFINE_integer("batch_size", 4, "Pairs at once.", lower_bound=1)
-    output = text("output", None, "Directory for the results; a broken evaluation goes on.")
-    flags.mark_flags_as_required(["content_dir", "style_dir", "output"])
+    """Measures stylized pictures or clips, of models or of folders, and reports.
+
+    See `stya2k_jax.evaluation.evaluate` and `stya2k_jax.stability.evaluate_stability`.
+    """
+    flag = _define_flags()
 
     def run(_) -> int:
-        from stya2k_jax.evaluation import evaluate, is_model  # heavy: flags first
-        from stya2k_jax.loading import load
-        from stya2k_jax.protocol import Protocol
-
-        if (checkpoint.value is None) == (stylized.value is None):
-            raise UserError("give either --checkpoint=MODEL or --stylized_dir=FOLDER.")
-        system = Path(checkpoint.value or stylized.value)
-        if checkpoint.value is not None and not is_model(system):
-            load(system)  # says what is wrong with it
-        protocol = Protocol(
-            judge=Path(judge.value) if judge.value else _own_encoder(checkpoint.value),
-            lpips=lpips.value and Path(lpips.value),
-            cfsd_vgg=cfsd_vgg.value and Path(cfsd_vgg.value),
-            size_px=size.value,
-            crop=crop.value,
-            measure=_metrics(measure.value, lpips.value),
-            form_b_blue_first=blue_first.value,
-            form_b_size_px=form_b_size.value,
-        )
-        (measured, *_) = evaluate(
-            protocol,
-            _find(content.value),
-            _find(style.value),
-            Path(output.value),
-            {system.resolve().name: system},
-            references=references.value,
-            batch_size=batch_size.value,
-            timing_runs=timing_runs.value,
-            title=f"Evaluation of {system}",
-        ).values()
-        for reason in dict.fromkeys(measured.failures.values()):
-            print(f"error: {reason}", file=sys.stderr)
-        print(f"{len(measured.rows)} pairs measured, {len(measured.failures)} failed")
-        print(f"The report is {Path(output.value) / 'report.html'}")
-        return 1 if measured.failures else 0
+        systems = _systems(flag)
+        if flag["table"].value == "3":
+            return _run_clips(flag, systems)
+        return _run_pictures(flag, systems)
 
     command_line.run(run)
+
+
+def _define_flags() -> dict[str, flags.FlagHolder]:
+    found: dict[str, flags.FlagHolder] = {}
+
+    def add(define: Callable, name: str, default, text: str, *choices, **limits) -> None:
+        found[name] = define(name, default, *choices, text, **limits)
+
+    text, many = flags.DEFINE_string, flags.DEFINE_multi_string
+    integer, boolean = flags.DEFINE_integer, flags.DEFINE_bool
+    add(text, "checkpoint", None, "Model that stylizes every pair: as for stylize.py.")
+    add(text, "stylized_dir", None, "Or a folder of pictures {content}_stylized_{style}.")
+    add(many, "system", [], "NAME=MODEL or NAME=FOLDER; may be repeated, to compare systems.")
+    add(many, "content_dir", None, "Contents: picture or folder; may be repeated.")
+    add(many, "style_dir", None, "Styles: picture or folder; may be repeated.")
+    add(
+        text,
+        "judge",
+        None,
+        "Directory of convert_vgg.py with the VGG-19 of the losses; left out: the encoder of the "
+        "model, if that has full width.",
+    )
+    add(text, "lpips", None, "Weights of LPIPS: a file of stya2k_jax.convert_lpips.")
+    add(text, "cfsd_vgg", None, "torchvision's VGG-19 for CFSD; left out: the judge.")
+    add(integer, "size", 512, "Side of the compared squares.", lower_bound=32)
+    add(flags.DEFINE_enum, "crop", "centre", "How pictures become squares.", ["centre", "squash"])
+    add(
+        flags.DEFINE_list,
+        "metrics",
+        None,
+        "Of losses, form_b, lpips, ssim, cfsd (slow); left out: the first four.",
+    )
+    add(text, "systems_dir", None, "Or a folder of systems, each a model or folder of pictures.")
+    add(boolean, "study", False, "Also write study.html, a preference study of the systems.")
+    add(boolean, "form_b_bgr", False, "Form B of the losses looks at BGR.")
+    add(integer, "form_b_size", 0, "Form B resizes to this square; 0: not.", lower_bound=0)
+    add(boolean, "reference_rows", False, "Also measure content unchanged and style itself.")
+    add(integer, "timing_runs", 20, "How often a model is timed; 0: not.", lower_bound=0)
+    add(integer, "batch_size", 4, "Pairs at once.", lower_bound=1)
+    add(
+        flags.DEFINE_enum,
+        "table",
+        None,
+        "A table of the paper: 1 systems, 2 ablations, 3 warping errors of clips.",
+        ["1", "2", "3"],
+    )
+    add(many, "video_dir", [], "Table 3: folder of frames, or of such folders; may be repeated.")
+    add(many, "pan", [], "Table 3: photograph over which a clip of known flow is rendered.")
+    add(text, "baseline", None, "Table 3: NAME of the system to which ratios are shown.")
+    add(text, "output", None, "Directory for the results; a broken evaluation goes on.")
+    flags.mark_flags_as_required(["style_dir", "output"])
+    return found
+
+
+def _run_pictures(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -> int:
+    from stya2k_jax import tables  # heavy imports: only once the flags are known to be right
+    from stya2k_jax.evaluation import evaluate
+    from stya2k_jax.protocol import Protocol
+
+    if flag["content_dir"].value is None:
+        raise UserError("give --content_dir=FOLDER, the contents of the stylized pictures.")
+    table = flag["table"].value
+    protocol = Protocol(
+        judge=_path(flag["judge"]) or _own_encoder(systems),
+        lpips=_path(flag["lpips"]),
+        cfsd_vgg=_path(flag["cfsd_vgg"]),
+        size_px=flag["size"].value,
+        crop=flag["crop"].value,
+        measure=_metrics(flag["metrics"].value, flag["lpips"].value),
+        form_b_blue_first=flag["form_b_bgr"].value,
+        form_b_size_px=flag["form_b_size"].value,
+    )
+    output = Path(flag["output"].value)
+    measured = evaluate(
+        protocol,
+        _find(flag["content_dir"].value),
+        _find(flag["style_dir"].value),
+        output,
+        systems,
+        references=flag["reference_rows"].value,
+        batch_size=flag["batch_size"].value,
+        timing_runs=flag["timing_runs"].value,
+        title=f"{TITLES[table]} of {', '.join(systems)}",
+        study=flag["study"].value,
+        paper={"1": tables.TABLE_1, "2": tables.TABLE_2}.get(table),
+    )
+    failures = {reason for found in measured.values() for reason in found.failures.values()}
+    for reason in sorted(failures):
+        print(f"error: {reason}", file=sys.stderr)
+    for name, found in measured.items():
+        print(f"{name}: {len(found.rows)} pairs measured, {len(found.failures)} failed")
+    if flag["study"].value:
+        print(f"The study is {output / 'study.html'}; sum its votes with: {SUM_VOTES}")
+    print(f"The report is {output / 'report.html'}")
+    return 1 if failures else 0
+
+
+def _run_clips(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -> int:
+    from stya2k_jax.stability import evaluate_stability
+
+    if flag["baseline"].value not in (None, *systems):
+        raise UserError(f"--baseline={flag['baseline'].value} is none of {', '.join(systems)}.")
+    output = Path(flag["output"].value)
+    rows = evaluate_stability(
+        [Path(path) for path in flag["video_dir"].value],
+        _find(flag["pan"].value),
+        _find(flag["style_dir"].value),
+        output,
+        systems,
+        lpips=_path(flag["lpips"]),
+        baseline=flag["baseline"].value,
+    )
+    print(f"{len(rows)} clips measured. The report is {output / 'report.html'}")
+    return 0
+
+
+def _systems(flag: dict[str, flags.FlagHolder]) -> dict[str, Path]:
+    """Returns the systems to measure by name; what is no model and no folder is refused."""
+    from stya2k_jax.evaluation import is_model
+    from stya2k_jax.loading import load
+
+    systems = {}
+    for given in flag["system"].value:
+        name, equals, path = given.partition("=")
+        if not (name and equals and path) or name in systems:
+            raise UserError(f"--system={given}: give NAME=PATH, with a name of its own for each.")
+        if not (Path(path).is_dir() or is_model(Path(path))):
+            raise UserError(f"--system={given}: {path} is neither a folder nor a model.")
+        systems[name] = Path(path)
+    directory = _path(flag["systems_dir"])
+    if directory is not None:
+        for path in sorted(directory.iterdir()):
+            if path.is_dir() and not path.name.startswith("."):
+                systems.setdefault(path.name, path)
+    for kind in ("checkpoint", "stylized_dir"):
+        path = _path(flag[kind])
+        if path is None:
+            continue
+        if kind == "checkpoint" and not is_model(path):
+            load(path)  # says what is wrong with it
+        systems[path.resolve().name] = path
+    if not systems:
+        raise UserError("nothing to measure: give --checkpoint, --stylized_dir or --system.")
+    if flag["study"].value and len(systems) < 2:
+        raise UserError("--study compares systems; give --system=NAME=PATH twice or more.")
+    return systems
+
+
+def _path(flag: flags.FlagHolder) -> Path | None:
+    return None if flag.value is None else Path(flag.value)
 
 
 def _find(paths: list[str]) -> list[Path]:
@@ -103,18 +200,22 @@ def _metrics(chosen: list[str] | None, lpips: str | None) -> tuple[str, ...]:
     return tuple(name for name in METRICS if name not in left_out)
 
 
-def _own_encoder(checkpoint: str | None) -> Path:
-    from stya2k_jax.weights import load_encoder
+def _own_encoder(systems: dict[str, Path]) -> Path:
+    """Returns the directory of the first model, if its encoder is the full VGG-19."""
+    from stya2k_jax.evaluation import is_model
+    from stya2k_jax.loading import load
 
-    if checkpoint is None:
-        raise UserError("give --judge=DIRECTORY: convert_vgg.py's VGG-19, which the losses need.")
-    width = load_encoder(Path(checkpoint))[1].width
-    if width != 1:
+    advice = "give --judge=DIRECTORY: convert_vgg.py's VGG-19, which the losses need."
+    models = [path for path in systems.values() if is_model(path)]
+    if not models:
+        raise UserError(advice)
+    width = load(models[0]).architecture.width
+    if width != 1 or not models[0].is_dir():
         raise UserError(
-            f"the encoder of {checkpoint} has width {width:g}, on which losses mean something "
-            "else; give --judge=DIRECTORY with the full VGG-19, made by convert_vgg.py."
+            f"the losses mean something else on the encoder of {models[0]}, of width {width:g}; "
+            + advice
         )
-    return Path(checkpoint)
+    return models[0]
 
 
 if __name__ == "__main__":

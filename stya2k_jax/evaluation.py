@@ -14,17 +14,23 @@ from stya2k_jax.evaluating import (
     stylize_pairs,
 )
 from stya2k_jax.judging import Judge
-from stya2k_jax.loading import load
+from stya2k_jax.loading import MINI, load
 from stya2k_jax.model import StyA2K
 from stya2k_jax.pairs import by_name, digest
 from stya2k_jax.protocol import Protocol
 from stya2k_jax.report import Thumbnails, write_report
 from stya2k_jax.results import Results, check_settings, write_csv, write_json
+from stya2k_jax.study import write_study
 from stya2k_jax.stylizing import Stylizer
 from stya2k_jax.summary import summarise
+from stya2k_jax.tables import beside_paper
 from stya2k_jax.weights import ARCHITECTURE_FILE, PAINTER_FILE, named_arrays
 
 SPEED_FILE = "speed.json"
+PAPER_NOTE = (
+    "<h3>Beside the paper</h3><p>The paper does not publish how its numbers were computed or on "
+    "which pictures; their size suggests means over layers. Compare orders and ratios only.</p>"
+)
 NO_FID = (
     "FID and ArtFID are not computed, since the art Inception network is not part of this package; "
     "stya2k_jax.fid computes them from its features."
@@ -42,6 +48,8 @@ def evaluate(
     batch_size: int = 4,
     timing_runs: int = 0,
     title: str = "Evaluation",
+    paper: Mapping[str, Sequence[float]] | None = None,
+    study: bool = False,
 ) -> dict[str, Measured]:
     """Measures every pair of every system; writes `metrics.json`, `metrics.csv`, `report.html`.
 
@@ -56,6 +64,8 @@ def evaluate(
       batch_size: pairs that are measured at once; changes no number beyond rounding.
       timing_runs: how often each model is timed, in a process of its own; 0: not.
       title: of the report.
+      paper: one of the paper's tables to show beside the measured numbers.
+      study: also write `study.html`, which asks people which system they prefer.
 
     Returns:
       What was measured, by system.
@@ -108,13 +118,21 @@ def evaluate(
         styles=named[1],
         thumbnails=Thumbnails(judge.pixels_of),
         notes=[*(speed.sentence(name, found) for name, found in speeds.items()), NO_FID],
+        tables=[] if paper is None else [PAPER_NOTE, beside_paper(summaries, paper, speeds)],
     )
+    if study:
+        shown = {name: measured[name].pictures for name in systems}
+        write_study(output / "study.html", shown, *named, judge.pixels_of)
     return measured
 
 
 def is_model(path: Path) -> bool:
-    """Tells a model directory or run from a folder of pictures."""
-    return any((path / name).is_file() for name in (PAINTER_FILE, ARCHITECTURE_FILE))
+    """Tells a model (a directory, a run, a file or "a2k-mini") from a folder of pictures."""
+    return (
+        str(path) == MINI
+        or path.is_file()
+        or any((path / name).is_file() for name in (PAINTER_FILE, ARCHITECTURE_FILE))
+    )
 
 
 def weights_digest(model: StyA2K) -> str:

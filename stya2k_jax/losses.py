@@ -11,6 +11,7 @@ from stya2k_jax.a2k import to_head_blocks
 from stya2k_jax.architecture import MATCHED_TAPS, TAPS
 from stya2k_jax.blocks import from_blocks, real_points
 from stya2k_jax.errors import UserError
+from stya2k_jax.ladder import ladder
 from stya2k_jax.stats import mean_and_std, normalize
 
 Taps = dict[str, jax.Array]
@@ -114,8 +115,8 @@ def _a2k_target(content: Taps, style: Taps, tap: str, size: int) -> jax.Array:
     height, width = content[tap].shape[1:3]
     content_mask = real_points(height, width, size)
     style_mask = real_points(*style[tap].shape[1:3], size)
-    q = to_head_blocks(_ladder(content, tap), size, HEADS)
-    k = to_head_blocks(_ladder(style, tap), size, HEADS)
+    q = to_head_blocks(ladder(content, tap), size, HEADS)
+    k = to_head_blocks(ladder(style, tap), size, HEADS)
     v = to_head_blocks(style[tap].astype(jnp.float32), size, HEADS)
     k_hat, v_hat = attention.regional_keys(k, v, alpha=1.0, beta=0.0, mask=style_mask)
     distributed = attention.distributed_attention(q, k_hat, v_hat)
@@ -123,18 +124,3 @@ def _a2k_target(content: Taps, style: Taps, tap: str, size: int) -> jax.Array:
     progressive = attention.progressive_attention(q, k, v, p_idx, style_mask)
     blocks = (distributed + progressive).reshape(*q.shape[:3], -1)
     return from_blocks(blocks, height, width, size) + content[tap].astype(jnp.float32)
-
-
-def _ladder(taps: Taps, tap: str) -> jax.Array:
-    """Concatenates N of the taps up to this one, resized to it by the nearest point."""
-    height, width = taps[tap].shape[1:3]
-    below = TAPS[: TAPS.index(tap) + 1]
-    return jnp.concatenate(
-        [normalize(_resize_nearest(taps[t], height, width)) for t in below], axis=-1
-    )
-
-
-def _resize_nearest(x: jax.Array, height: int, width: int) -> jax.Array:
-    rows = jnp.arange(height) * x.shape[1] // height
-    columns = jnp.arange(width) * x.shape[2] // width
-    return x[:, rows][:, :, columns]

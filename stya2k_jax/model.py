@@ -4,37 +4,33 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from stya2k_jax import baselines
 from stya2k_jax.a2k import A2K
 from stya2k_jax.architecture import STYLED_TAPS, Architecture
 from stya2k_jax.convolution import on_cpu
 from stya2k_jax.decoder import Decoder
 from stya2k_jax.encoder import Encoder
+from stya2k_jax.ladder import ladder, taps_up_to
 
 Taps = dict[str, jax.Array]
 
 
 class Painter(nnx.Module):
-    """All that is learned: an A2K module per styled tap, merge and decoder (Eq. 2, 3)."""
+    """All that is learned: an A2K module per styled tap, merge and decoder (Eq. 2, 3).
+
+    A baseline has another system's module in the place of A2K.
+    """
 
     def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
-        self.a2k = nnx.Dict(
-            {
-                tap: A2K(
-                    architecture.channels(tap),
-                    block_size=architecture.block_size(tap),
-                    heads=architecture.heads,
-                    variant=architecture.variant,
-                    dtype=architecture.dtype,
-                    rngs=rngs,
-                )
-                for tap in STYLED_TAPS
-            }
-        )
+        self.a2k = nnx.Dict({tap: _module(architecture, tap, rngs) for tap in STYLED_TAPS})
         self.decoder = Decoder(architecture, rngs=rngs)
 
     def keys(self, style: Taps) -> dict:
         """Returns what the A2K modules need of a style, from its taps."""
-        return {tap: module.keys(style[tap]) for tap, module in self.a2k.items()}
+        return {
+            tap: module.keys(style[tap], *_shallower(module, style, tap))
+            for tap, module in self.a2k.items()
+        }
 
     def __call__(self, content: Taps, keys: dict, height: int, width: int) -> jax.Array:
         """Paints a picture `[b, H, W, 3]`, unclipped float32, of a content's taps.
@@ -45,8 +41,26 @@ class Painter(nnx.Module):
           height: H.
           width: W.
         """
-        f_cs = {tap: module(content[tap], keys[tap]) for tap, module in self.a2k.items()}
+        f_cs = {
+            tap: module(content[tap], keys[tap], *_shallower(module, content, tap))
+            for tap, module in self.a2k.items()
+        }
         return self.decoder(f_cs, height, width).astype(jnp.float32)
+
+
+def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> nnx.Module:
+    channels, options = architecture.channels(tap), dict(dtype=architecture.dtype, rngs=rngs)
+    if architecture.variant in baselines.MODULES:
+        module = baselines.MODULES[architecture.variant]
+        if module.sees_shallower:
+            options["channels_seen"] = sum(map(architecture.channels, taps_up_to(tap)))
+        return module(channels, **options)
+    options |= dict(heads=architecture.heads, variant=architecture.variant)
+    return A2K(channels, block_size=architecture.block_size(tap), **options)
+
+
+def _shallower(module: nnx.Module, taps: Taps, tap: str) -> list[jax.Array]:
+    return [ladder(taps, tap)] if getattr(module, "sees_shallower", False) else []
 
 
 class StyA2K(nnx.Module):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import find_pictures
+from stya2k_jax.images import crop_square, find_pictures
 
 CROPS = ("centre", "squash")
 
@@ -82,11 +82,8 @@ def as_square(image: Image.Image, size_px: int, crop: str = "centre") -> Image.I
         bottom and right), then resize; `"squash"`: resize without keeping the aspect, as in the
         paper's data. Resizing is bicubic.
     """
-    width, height = image.size
-    if crop == "centre" and width != height:
-        side = min(image.size)
-        left, top = (width - side) // 2, (height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
+    if crop == "centre":
+        return crop_square(image, size_px)
     if image.size == (size_px, size_px):
         return image
     return image.resize((size_px, size_px), Image.Resampling.BICUBIC)

@@ -72,6 +72,7 @@ def write_report(
     styles: Mapping[str, Path],
     thumbnails: Thumbnails,
     notes: Sequence[str] = (),
+    tables: Sequence[str] = (),
 ) -> None:
     """Writes the report, whole or not at all.
 
@@ -85,9 +86,10 @@ def write_report(
       styles: files by name.
       thumbnails: makes the pictures small.
       notes: further paragraphs, such as time and memory.
+      tables: further tables, as HTML.
     """
     parts = [_counts(measured)]
-    parts += ["<h2>Numbers</h2>", summary_table(summaries), *map(_paragraph, notes)]
+    parts += ["<h2>Numbers</h2>", summary_table(summaries), *tables, *map(_paragraph, notes)]
     parts += ["<h2>Protocol</h2><ul>", *(f"<li>{escape(s)}</li>" for s in sentences), "</ul>"]
     for system, found in measured.items():
         if not found.pictures:

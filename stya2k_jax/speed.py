@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from stya2k_jax.errors import UserError
+
 WARM_UP_RUNS = 2  # the first one compiles
 
 
@@ -16,13 +18,16 @@ def measure_in_own_process(checkpoint: Path, size_px: int, runs: int) -> dict[st
     """Returns `measure` of a model in a fresh process, whose memory holds nothing else.
 
     Raises:
-      RuntimeError: the process failed; gives the end of what it said.
+      UserError: the process failed; gives the end of what it said.
     """
     command = [sys.executable, "-m", "stya2k_jax.speed", f"--checkpoint={checkpoint}"]
     command += [f"--size={size_px}", f"--runs={runs}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+        raise UserError(
+            f"{checkpoint} could not be timed; --timing_runs=0 leaves that out. "
+            f"{' '.join(command)} said: {done.stderr.strip()[-500:]}"
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 

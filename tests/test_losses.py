@@ -10,6 +10,7 @@ import pytest
 from stya2k_jax import losses
 from stya2k_jax.architecture import MATCHED_TAPS, Architecture
 from stya2k_jax.blocks import real_points
+from stya2k_jax.ladder import ladder, resize_nearest
 from tests import loop_reference
 from tests.small_model import assert_best_but_for_rounding, encode, pictures
 
@@ -104,7 +105,7 @@ def test_blocks_are_matched_by_the_features_of_all_shallower_taps():
             for taps in (content, style)
         )
         scores = loop_reference.block_scores(q, k, size, losses.HEADS)
-        split = [losses.to_head_blocks(losses._ladder(t, tap), size, 8) for t in (content, style)]
+        split = [losses.to_head_blocks(ladder(t, tap), size, 8) for t in (content, style)]
         masks = [real_points(*t[tap].shape[1:3], size) for t in (content, style)]
         p_idx = losses.attention.match_blocks(*split, *masks)
         assert_best_but_for_rounding(np.asarray(p_idx[0]), scores)
@@ -114,7 +115,7 @@ def test_blocks_are_matched_by_the_features_of_all_shallower_taps():
 def test_nearest_resizing_takes_the_point_at_the_floor(sizes):
     (h, w), (height, width) = sizes
     x = jnp.arange(h * w, dtype=jnp.float32).reshape(1, h, w, 1)
-    out = losses._resize_nearest(x, height, width)
+    out = resize_nearest(x, height, width)
     for i, j in np.ndindex(height, width):
         assert out[0, i, j, 0] == x[0, i * h // height, j * w // width, 0]
 

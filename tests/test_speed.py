@@ -2,6 +2,7 @@
 
 import pytest
 
+from stya2k_jax.errors import UserError
 from stya2k_jax.speed import measure_in_own_process, sentence
 from stya2k_jax.weights import save_model
 from tests.small_model import small_model
@@ -19,5 +20,5 @@ def test_a_model_is_timed_and_what_was_timed_is_said(tmp_path):
 
 
 def test_a_model_that_cannot_be_opened_is_named(tmp_path):
-    with pytest.raises(RuntimeError, match="nowhere is not a directory"):
+    with pytest.raises(UserError, match="(?s)nowhere could not be timed.*nowhere does not exist"):
         measure_in_own_process(tmp_path / "nowhere", size_px=32, runs=3)

@@ -1,0 +1,27 @@
+"""The paper's ablations and other systems' modules, at one equal and small budget.
+
+python train.py --config=configs/ablations.py:no_da --workdir=runs/ablations/no_da \
+    --config.encoder=ENCODER --config.content=PHOTOS --config.style=PAINTINGS
+
+Names after the colon: full, all_to_all, no_da, no_pa, no_pa_step1, single_head (Table 2); adain,
+sanet, adaattn (Table 1). `make ablations` trains them all, and `evaluate.py --table=2` measures.
+Everything but `config.variant` is the same for all, the seed and so every crop included.
+"""
+
+import ml_collections
+
+from configs import a2k_mini
+from stya2k_jax.architecture import BASELINES, VARIANTS
+
+
+def get_config(variant: str = "full") -> ml_collections.ConfigDict:
+    """Returns the configuration of a variant."""
+    if variant not in VARIANTS + BASELINES:
+        names = ", ".join(VARIANTS + BASELINES)
+        raise ValueError(f"no variant {variant!r}; use configs/ablations.py:NAME, NAME of {names}.")
+    config = a2k_mini.get_config("surrogate")
+    config.variant = variant
+    config.steps = 1500
+    # The paper's own terms: a content term would hide what the variants differ in.
+    config.lambda_content = 0.0
+    return config

@@ -1,0 +1,73 @@
+"""Where flow comes from: files of known flow, or OpenCV's estimate."""
+
+from pathlib import Path
+
+import numpy as np
+
+from stya2k_jax.errors import UserError
+
+_FLO_MAGIC = 202021.25
+_UNKNOWN = 1e9  # in .flo files, whatever is larger is not known
+
+
+def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a flow and where it is known.
+
+    Args:
+      path: a Middlebury `.flo`, or an `.npz` with `flow` `[H, W, 2]` and perhaps `valid` `[H, W]`.
+
+    Returns:
+      float32 `[H, W, 2]`, unknown points 0, and booleans `[H, W]`.
+
+    Raises:
+      UserError: a file of neither kind.
+    """
+    try:
+        if path.suffix == ".flo":
+            return _read_flo(path)
+        with np.load(path) as arrays:
+            flow = arrays["flow"].astype(np.float32)
+            valid = arrays["valid"] if "valid" in arrays else np.isfinite(flow).all(2)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is not a flow, .flo or .npz ({error}).") from error
+    return np.where(valid[..., None], flow, 0), valid
+
+
+def write_flo(path: Path, flow: np.ndarray) -> None:
+    """Writes `[H, W, 2]` in Middlebury's format."""
+    height, width = flow.shape[:2]
+    header = np.float32(_FLO_MAGIC).tobytes() + np.array([width, height], "<i4").tobytes()
+    path.write_bytes(header + np.ascontiguousarray(flow, "<f4").tobytes())
+
+
+def estimate_flow(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Estimates the flow from a frame to another by OpenCV's DIS, medium preset.
+
+    Args:
+      frame: uint8 `[H, W, 3]`.
+      other: of the same size.
+
+    Returns:
+      float32 `[H, W, 2]`.
+
+    Raises:
+      UserError: OpenCV is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise UserError(
+            "Flow needs OpenCV; install it with: pip install 'stya2k-jax[evaluate]'"
+        ) from error
+    grey = (cv2.cvtColor(np.ascontiguousarray(x), cv2.COLOR_RGB2GRAY) for x in (frame, other))
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)
+
+
+def _read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    data = path.read_bytes()
+    if len(data) < 12 or np.frombuffer(data[:4], "<f4")[0] != np.float32(_FLO_MAGIC):
+        raise ValueError("it does not begin as a .flo file")
+    width, height = np.frombuffer(data[4:12], "<i4")
+    flow = np.frombuffer(data[12:], "<f4").reshape(height, width, 2)
+    valid = (np.abs(flow) < _UNKNOWN).all(axis=2)
+    return np.where(valid[..., None], flow, 0), valid

@@ -1,0 +1,123 @@
+"""Warping errors of stylized clips: does a point keep its look while it moves?
+
+A flow `[H, W, 2]` holds, for each point of a frame, where it is in another frame: u to the right
+and v downwards, in pixels.
+"""
+
+import numpy as np
+
+
+def warp(picture: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fetches every point from where the flow says it is, bilinearly.
+
+    Args:
+      picture: the other frame `[H, W, c]`.
+      flow: from this frame to that one.
+
+    Returns:
+      The picture as seen from this frame, float64 `[H, W, c]`, and where that is known: False for
+      points that are outside of it.
+    """
+    height, width = flow.shape[:2]
+    rows, columns = np.mgrid[:height, :width]
+    x, y = columns + flow[..., 0].astype(np.float64), rows + flow[..., 1].astype(np.float64)
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    x, y = np.where(inside, x, 0), np.where(inside, y, 0)
+    left, top = (np.minimum(np.floor(z), n - 1).astype(int) for z, n in ((x, width), (y, height)))
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    dx, dy = (x - left)[..., None], (y - top)[..., None]
+    above = (1 - dx) * picture[top, left] + dx * picture[top, right]
+    below = (1 - dx) * picture[bottom, left] + dx * picture[bottom, right]
+    return (1 - dy) * above + dy * below, inside
+
+
+def occluded(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
+    """Finds points that the other frame hides, or where motion breaks (Lai et al. 2018).
+
+    Hidden: |w_f + w_b|^2 > 0.01 (|w_f|^2 + |w_b|^2) + 0.5, with w_b fetched from where w_f leads.
+    Breaking: |grad u|^2 + |grad v|^2 > 0.01 |w_f|^2 + 0.002.
+
+    Args:
+      forward: w_f, from this frame to the other one.
+      backward: w_b, from the other frame to this one.
+
+    Returns:
+      Booleans `[H, W]`.
+    """
+    back, _ = warp(backward, forward)
+    forward = forward.astype(np.float64)
+    square = (forward**2).sum(2)
+    hidden = ((forward + back) ** 2).sum(2) > 0.01 * (square + (back**2).sum(2)) + 0.5
+    gradients = np.gradient(forward, axis=(0, 1))
+    breaking = sum((g**2).sum(2) for g in gradients) > 0.01 * square + 0.002
+    return hidden | breaking
+
+
+def known_points(flow: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
+    """Returns the mask M of the errors, `[H, W]`: inside the other frame and not hidden in it."""
+    _, inside = warp(np.zeros((*flow.shape[:2], 1)), flow)
+    return inside if hidden is None else inside & ~hidden
+
+
+def warping_error_1(
+    frame: np.ndarray, other: np.ndarray, flow: np.ndarray, mask: np.ndarray
+) -> float:
+    """Returns W1: sqrt(mean of (M (O_t - warp(O_t+k)))^2) (ReReVST's e_stab).
+
+    Points outside the mask count as zero in the mean, which is over points and channels.
+
+    Args:
+      frame: O_t, `[H, W, 3]` in [0, 1].
+      other: O_t+k.
+      flow: from t to t + k.
+      mask: M, as `known_points` gives it.
+    """
+    difference = np.where(mask[..., None], frame - warp(other, flow)[0], 0)
+    return float(np.sqrt(np.mean(difference**2)))
+
+
+def warping_error_2(
+    frame: np.ndarray, other: np.ndarray, flow: np.ndarray, mask: np.ndarray
+) -> float:
+    """Returns W2: the mean of (O_t - warp(O_t+k))^2 over known points and channels (Lai et al.).
+
+    Arguments as `warping_error_1`. NaN where no point is known.
+    """
+    difference = (frame - warp(other, flow)[0])[mask]
+    return float(np.mean(difference**2)) if difference.size else float("nan")
+
+
+def moving_window(
+    photograph: np.ndarray, size: tuple[int, int], velocity: tuple[float, float], frames: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Renders a clip whose flow is known: a window that moves over a photograph.
+
+    Args:
+      photograph: `[H, W, 3]`.
+      size: height and width of the window.
+      velocity: of the window in pixels a frame, to the right and downwards; the window begins where
+        it stays inside.
+      frames: how many.
+
+    Returns:
+      Frames float64 `[t, h, w, 3]`, sampled bilinearly, and the flow `[h, w, 2]` from each frame to
+      the next: the velocity reversed, for what is seen moves against the camera.
+
+    Raises:
+      ValueError: the photograph is too small for the way.
+    """
+    way = [abs(v) * (frames - 1) for v in velocity]
+    if size[1] + way[0] > photograph.shape[1] or size[0] + way[1] > photograph.shape[0]:
+        raise ValueError(
+            f"moving_window: a window of {size[0]}x{size[1]} that moves {way[1]:g} down and "
+            f"{way[0]:g} right leaves a photograph of {photograph.shape[0]}x"
+            f"{photograph.shape[1]}; give a smaller window or fewer frames."
+        )
+    start = [max(0, -v * (frames - 1)) for v in velocity]
+    clip = []
+    for t in range(frames):
+        shift = np.array([start[0] + t * velocity[0], start[1] + t * velocity[1]])
+        flow = np.broadcast_to(shift, (*photograph.shape[:2], 2))
+        clip.append(warp(photograph, flow)[0][: size[0], : size[1]])
+    flow = np.broadcast_to(-np.asarray(velocity, np.float64), (*size, 2))
+    return np.stack(clip), flow

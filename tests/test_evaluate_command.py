@@ -1,0 +1,126 @@
+"""The command line of `evaluate.py`: the tables, and refusals before anything is computed."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stya2k_jax.stability import evaluate_stability
+from stya2k_jax.tables import TABLE_3, beside_paper, clip_table
+from stya2k_jax.weights import save_encoder
+from tests.small_model import small_model
+
+
+def evaluate(*arguments: str) -> subprocess.CompletedProcess:
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "evaluate.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=root)
+
+
+def saved(path: Path, seed: int, *size: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    model, _ = small_model()
+    save_encoder(folder / "judge", model.encoder, model.architecture)
+    saved(folder / "c" / "c.png", 0, 32, 32)
+    saved(folder / "s" / "s.png", 1, 32, 32)
+    for i, system in enumerate(("StyTr2", "ours")):
+        saved(folder / system / "c_stylized_s.png", 2 + i, 32, 32)
+    return folder
+
+
+def test_table_1_lays_systems_beside_each_other_and_the_paper(given, tmp_path):
+    done = evaluate(
+        "--table=1",
+        *(f"--system={name}={given / name}" for name in ("ours", "StyTr2")),
+        *(f"--content_dir={given / 'c'}", f"--style_dir={given / 's'}"),
+        *(f"--judge={given / 'judge'}", "--size=32", "--metrics=losses", f"--output={tmp_path}"),
+        "--study",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    assert list(found) == ["ours", "StyTr2"]
+    assert "The study is" in done.stdout and (tmp_path / "study.html").is_file()
+    page = (tmp_path / "report.html").read_text()
+    mean = found["StyTr2"]["style_loss_per_layer"]["mean"]
+    assert f"<td>{mean:.4g}</td><td>–</td><td>–</td><td>0.83</td><td>1.2</td>" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to measure: give --checkpoint, --stylized_dir or --system"),
+        (["--stylized_dir=tests", "--study"], "--study compares systems; give --system=NAME=PATH"),
+        (["--system=/somewhere"], "give NAME=PATH, with a name of its own"),
+        (["--system=a=/nowhere"], "/nowhere is neither a folder nor a model"),
+        (
+            ["--checkpoint=/nowhere"],
+            "/nowhere does not exist; give a directory that convert_vgg.py",
+        ),
+    ],
+)
+def test_systems_that_are_not_there_are_refused(arguments, message, tmp_path):
+    done = evaluate("--style_dir=s", f"--output={tmp_path / 'out'}", *arguments)
+    assert done.returncode == 1 and message in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_systems_is_as_good_as_naming_each(given, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(given / "ours", tmp_path / "systems" / name)
+    done = evaluate(
+        *("--table=2", f"--systems_dir={tmp_path / 'systems'}", f"--content_dir={given / 'c'}"),
+        *(f"--style_dir={given / 's'}", f"--judge={given / 'judge'}", "--size=32"),
+        *("--metrics=ssim", f"--output={tmp_path / 'out'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())["metrics"]
+    assert list(found) == ["one", "two"]
+
+
+def test_table_3_measures_clips_and_shows_ratios(given, tmp_path):
+    pytest.importorskip("cv2")
+    rng = np.random.default_rng(0)
+    for folder in ("videos/clip", "a/clip_stylized_s", "b/clip_stylized_s"):
+        for t in range(3):
+            saved(tmp_path / folder / f"{t}.png", int(rng.integers(99)), 40, 48)
+    rows = evaluate_stability(
+        [tmp_path / "videos"],
+        [],
+        [given / "s" / "s.png"],
+        tmp_path / "out",
+        {"a": tmp_path / "a", "b": tmp_path / "b"},
+        baseline="a",
+    )
+    assert [row["system"] for row in rows] == ["unstylized", "a", "b"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    a, b = (row["warping_1_interval_1"] for row in rows[1:])
+    assert f"<td>{b / a:.4g}</td>" in page and "b / a" in page and "clip (3 frames)" in page
+
+
+def test_ratios_of_the_papers_own_table_are_those_it_implies():
+    rows = [
+        {"system": system, "content": "clip", "style": f"s{i}", "error": value}
+        for system, values in TABLE_3.items()
+        for i, value in enumerate(values)
+    ]
+    table = clip_table(rows, "error", baseline="AdaAttN")
+    for ratio in ("0.8515", "0.7399", "0.8317", "0.8492", "0.8556"):
+        assert f"<td>{ratio}</td>" in table
+
+
+def test_what_a_table_lacks_is_a_dash():
+    table = beside_paper({"ours": {}}, {"full": (0.5, 1.0, 0.5)})
+    assert table.count("<td>–</td>") == 6
