@@ -60,9 +60,9 @@ $(VENV)/installed-demo: $(VENV)/installed
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(RUN) -m pip install --quiet --editable '.[test]'
+	$(RUN) -m pip install --quiet --editable '.[test,evaluate]'
 	touch $@
 
 $(VENV)/installed-torch: $(VENV)/installed-test
-	$(RUN) -m pip install --quiet --editable '.[test,torch]'
+	$(RUN) -m pip install --quiet --editable '.[test,evaluate,torch]'
 	touch $@
