@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Compiling takes most of the time and one core, so files are tested side by side.
+PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
 DEMO := demo
 MINI := runs/mini
 VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
@@ -36,10 +38,10 @@ ablations: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(RUN) -m pytest -q -m "not parity"
+	$(PYTEST) -m "not parity"
 
 parity: $(VENV)/installed-torch
-	$(RUN) -m pytest -q -m parity
+	$(PYTEST) -m parity
 
 check: test parity
 

@@ -114,6 +114,26 @@ def test_a_loss_encoder_of_its_own_gives_the_loss_its_features():
     assert abs(three - one) > 1e-2 * one
 
 
+def test_terms_sum_the_taps_they_are_told_to():
+    (painter, encoder), batch = modules(), batch_of(7)
+    frozen, params = training.freeze(encoder, None), nnx.state(painter)
+
+    def terms(**changes):
+        weights = training.LossWeights()._replace(**changes)
+        loss_fn = training.make_loss(painter, encoder, None, ARCHITECTURE, weights)
+        return jax.jit(loss_fn)(params, frozen, batch)[1]
+
+    taps = training.MATCHED_TAPS
+    first, rest = terms(a2k_taps=taps[:1]), terms(a2k_taps=taps[1:])
+    whole = terms()
+    np.testing.assert_allclose(first["loss_a2k"] + rest["loss_a2k"], whole["loss_a2k"], rtol=1e-5)
+    one = terms(global_taps=("relu5_1",))["loss_global"]
+    more = terms(global_taps=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"))
+    np.testing.assert_allclose(more["loss_global"] - one, whole["loss_global"], rtol=1e-4)
+    with pytest.raises(ValueError, match="tap 'relu1_1' does not exist here"):
+        terms(a2k_taps=("relu1_1",))
+
+
 def test_nothing_to_train_is_an_error():
     with pytest.raises(ValueError, match="all 0: there is nothing to train"):
         training.loss_terms({}, {}, {}, (16, 8, 8, 4), training.LossWeights(0.0, 0.0, 0.0))
@@ -147,6 +167,18 @@ def test_the_optimizer_is_adam_as_in_the_release():
         a, states[0] = ours.update(gradient, states[0], params)
         b, states[1] = expected.update(gradient, states[1], params)
         np.testing.assert_array_equal(a["w"], b["w"])
+
+
+def test_longer_gradients_are_shortened_before_adam_sees_them():
+    ours, adam = training.make_optimizer(1e-2, clip_norm=0.5), optax.adam(1e-2, 0.9, 0.999, 1e-8)
+    params = {"w": jnp.asarray([1.0, -2.0])}
+    states = [ours.init(params), adam.init(params)]
+    for gradient in ([0.3, 0.1], [3.0, -4.0], [0.0, 0.2]):
+        gradient = np.array(gradient, np.float32)
+        short = gradient * min(1, 0.5 / np.linalg.norm(gradient))
+        a, states[0] = ours.update({"w": jnp.asarray(gradient)}, states[0], params)
+        b, states[1] = adam.update({"w": jnp.asarray(short)}, states[1], params)
+        np.testing.assert_allclose(a["w"], b["w"], rtol=1e-5)
 
 
 def test_a_batch_that_does_not_divide_among_the_devices_is_refused():
