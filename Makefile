@@ -16,7 +16,7 @@ demo: $(VENV)/installed-demo
 	$(RUN) -m stya2k_jax.showcase --run=$(DEMO)/run --output=$(DEMO)
 
 # Needs VGG (a file), CONTENT and STYLE (folders); hours on a CPU, and goes on where it was stopped.
-train-mini: $(VENV)/installed
+train-mini: $(if $(filter %.pth,$(VGG)),$(VENV)/installed-torch,$(VENV)/installed)
 	$(RUN) convert_vgg.py --vgg=$(VGG) --output=$(MINI)/vgg
 	$(RUN) train.py --config=configs/encoder_mini.py --workdir=$(MINI)/encoder \
 		--config.encoder=$(MINI)/vgg $(PICTURES)
@@ -27,7 +27,8 @@ train-mini: $(VENV)/installed
 		--config.initial=$(MINI)/surrogate $(PICTURES)
 	$(RUN) -m stya2k_jax.pack --checkpoint=$(MINI)/finish --output=$(MINI)/a2k_mini.safetensors
 
-# Needs ENCODER (a directory of convert_vgg.py), CONTENT and STYLE; a variant that is done is skipped.
+# Needs ENCODER (a finished run of configs/encoder_mini.py), CONTENT and STYLE; LOSS_ENCODER is the
+# VGG-19 of convert_vgg.py, or surrogate:RUN; without it, ENCODER. What is done is skipped.
 # Then: evaluate.py --table=2 --systems_dir=runs/ablations
 ablations: $(VENV)/installed
 	for variant in $(VARIANTS); do \

@@ -1,4 +1,4 @@
-"""The paper's training (Sec. 4.1, SPEC of the release): StyA2K at full width.
+"""The paper's training (Sec. 4.1) with the release's choices: StyA2K at full width.
 
 python train.py --config=configs/a2k.py --workdir=runs/a2k \
     --config.content=COCO_TRAIN2014 --config.style=WIKIART --config.encoder=vgg
@@ -10,7 +10,7 @@ import ml_collections
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """Returns the configuration; every field is read by `stya2k_jax.training`."""
+    """Returns the configuration; every field is read by `train.py`."""
     config = ml_collections.ConfigDict()
     config.task = "painter"  # what is trained; "encoder": see configs/encoder_mini.py
     config.seed = 0

@@ -1,7 +1,10 @@
 """The paper's ablations and other systems' modules, at one equal and small budget.
 
 python train.py --config=configs/ablations.py:no_da --workdir=runs/ablations/no_da \
-    --config.encoder=ENCODER --config.content=PHOTOS --config.style=PAINTINGS
+    --config.encoder=ENCODER --config.loss_encoder=vgg \
+    --config.content=PHOTOS --config.style=PAINTINGS
+
+ENCODER is a finished run of configs/encoder_mini.py.
 
 Names after the colon: full, all_to_all, no_da, no_pa, no_pa_step1, single_head (Table 2); adain,
 sanet, adaattn (Table 1). `make ablations` trains them all, and `evaluate.py --table=2` measures.
@@ -22,6 +25,6 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config = a2k_mini.get_config("surrogate")
     config.variant = variant
     config.steps = 1500
-    # The paper's own terms: a content term would hide what the variants differ in.
+    # As in the paper: a content term would hide what the variants differ in.
     config.lambda_content = 0.0
     return config

@@ -35,6 +35,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
             error = error.args[0]  # an AttributeError that holds a KeyError that holds the text
         reason = ". ".join(str(error.args[0]).splitlines())
         sys.exit(_complain(f"no such config field: {reason}"))
+    except OSError as error:
+        sys.exit(_complain(f"the config cannot be read: {error}"))
 
 
 def _guarded(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:

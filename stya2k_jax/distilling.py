@@ -13,11 +13,16 @@ from flax import nnx
 from stya2k_jax import data, loop, training
 from stya2k_jax.architecture import TAPS, Architecture
 from stya2k_jax.encoder import CONVOLUTIONS, Encoder
+from stya2k_jax.errors import UserError
 from stya2k_jax.images import crop_square, to_float
 from stya2k_jax.layers import Conv1x1
+from stya2k_jax.loop import CONFIG_FILE
 from stya2k_jax.narrowing import narrow_encoder
 from stya2k_jax.normalise import normalise_encoder
 from stya2k_jax.weights import (
+    ARCHITECTURE_FILE,
+    ENCODER_FILE,
+    PAINTER_FILE,
     WeightsError,
     load_encoder,
     named_arrays,
@@ -64,19 +69,19 @@ def new_student(architecture: Architecture, teacher: Architecture, seed: int | N
     return nnx.eval_shape(make) if seed is None else make()
 
 
-def load_student(directory: str | Path) -> Student:
-    """Opens a finished run of `distil`: encoder and heads.
+def load_student(directory: str | Path, dtype: str = "float32") -> Student:
+    """Opens a finished run of `distil`: encoder and heads, the encoder computing in `dtype`.
 
     Raises:
       WeightsError: the run is not finished, or a file is damaged.
     """
     directory = Path(directory)
-    encoder, architecture = load_encoder(directory)
     if not (directory / HEADS_FILE).is_file():
         raise WeightsError(
             f"{directory} has no {HEADS_FILE}; only a finished run of a config with "
             'task="encoder", such as configs/encoder_mini.py, is a surrogate.'
         )
+    encoder, architecture = load_encoder(directory, dtype=dtype)
     arrays, teacher = read_arrays(directory / HEADS_FILE)
     student = new_student(architecture, teacher, None)
     student.encoder = encoder
@@ -105,12 +110,12 @@ def make_loss(student: Student, teacher: Encoder):
 
 
 def distil(config: ml_collections.ConfigDict, workdir: Path) -> int:
-    """Trains an encoder of `config.width` to give the features of the one in `config.encoder`.
+    """Trains an encoder of `config.width` to give the features of `config.encoder`, the teacher.
 
     Args:
       config: as `configs/encoder_mini.py` gives it.
       workdir: receives what `loop.fit` writes and, at the end, `encoder.safetensors`, rescaled so
-        that every channel has a mean activation of 1 over contents, and the heads.
+        that every channel but the weak has a mean activation of 1 over contents, and the heads.
 
     Returns:
       The step that was reached and saved.
@@ -122,12 +127,21 @@ def distil(config: ml_collections.ConfigDict, workdir: Path) -> int:
     loop.check_config(config)
     training.make_mesh(config.batch_size)  # refuses a batch that does not divide
     sources = [data.open_source(config[kind], kind) for kind in ("content", "style")]
-    architecture = Architecture(width=config.width)
     try:
         teacher, teacher_architecture = load_encoder(config.encoder)
     except WeightsError as error:
         raise WeightsError(f"config.encoder: {error}") from error
-    student = start_student(architecture, teacher, teacher_architecture, sources)
+    architecture = Architecture(width=config.width, pooling=teacher_architecture.pooling)
+    if architecture.width > teacher_architecture.width:
+        raise UserError(
+            f"config.width={config.width} is wider than the teacher, {teacher_architecture.width}; "
+            "a student has fewer channels."
+        )
+    if (workdir / CONFIG_FILE).is_file():  # its numbers come from the checkpoint
+        student = new_student(architecture, teacher_architecture, config.seed)
+    else:
+        loop.check_unused(workdir, (ENCODER_FILE, ARCHITECTURE_FILE, PAINTER_FILE))
+        student = start_student(architecture, teacher, teacher_architecture, sources)
     workdir.mkdir(parents=True, exist_ok=True)
     task = loop.Task(
         "student",
@@ -137,7 +151,7 @@ def distil(config: ml_collections.ConfigDict, workdir: Path) -> int:
         lambda *_: None,  # features are not to be looked at
     )
     step, params = loop.fit(config, workdir, task, sources)
-    if step == config.steps:
+    if step >= config.steps:
         student = rescaled(
             nnx.merge(nnx.graphdef(student), params), _some(sources[0], NORMALISED_OVER)
         )

@@ -18,8 +18,8 @@ def initialise(painter: Painter, name: str, seed: int) -> Painter:
       name: `"release"`, as in the released code: every convolution N(0, 0.02^2), as the painter is
         made already. `"matched"`, for narrow networks, where that is too small to pass anything
         on: 3x3 convolutions N(0, 2 / fan-in) and every 1x1 convolution the identity, so that the
-        modules start as the parameter-free attention of the loss (Eq. 17), which matches features
-        of normalised networks as they are. The picture starts close to grey.
+        modules start as a parameter-free attention on the tap's own features. The picture starts
+        close to grey.
       seed: of the draw.
 
     Raises:

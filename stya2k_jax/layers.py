@@ -10,7 +10,9 @@ from stya2k_jax import convolution
 
 Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
 
-release_init = jax.nn.initializers.normal(0.02)  # SPEC: every trained convolution starts as this
+release_init = jax.nn.initializers.normal(
+    0.02
+)  # as in the release: every trained convolution starts as this
 
 
 class Conv1x1(nnx.Module):

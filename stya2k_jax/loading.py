@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from flax import nnx
+
 from stya2k_jax.model import StyA2K
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
@@ -65,8 +67,7 @@ def load(checkpoint: str | Path = MINI, **changes: Any) -> StyA2K:
 
 
 def _newest_painter(directory: Path, architecture):
-    from flax import nnx  # Orbax takes seconds to import and only runs need it
-
+    # Orbax takes seconds to import and only runs need it.
     from stya2k_jax.checkpoint import FOLDER, Checkpoints
 
     nothing = WeightsError(f"{directory} has no checkpoint yet; train longer.")

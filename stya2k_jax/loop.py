@@ -14,10 +14,12 @@ from flax import nnx
 from tqdm import tqdm
 
 from stya2k_jax import data, training
-from stya2k_jax.checkpoint import Checkpoints
+from stya2k_jax.checkpoint import FOLDER, Checkpoints
 from stya2k_jax.errors import UserError
 from stya2k_jax.files import write_whole
 from stya2k_jax.records import Records
+
+CONFIG_FILE = "config.json"
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +89,6 @@ def fit(
     train_step = training.make_train_step(task.loss_fn, optimizer, mesh)
     state = training.new_state(task.network, optimizer, mesh)
     frozen = jax.device_put(task.frozen, jax.sharding.NamedSharding(mesh, jax.P()))
-    write_whole(workdir / "config.json", lambda name: Path(name).write_text(_json(config)))
     logger.info(
         "%d x %s; %s parameters trained, %s frozen; %d contents, %d styles; %s",
         *(jax.device_count(), jax.devices()[0].device_kind),
@@ -104,6 +105,7 @@ def fit(
         if done:
             state = _restore(checkpoints, done, task.name, state)
             logger.info("resuming from step %d in %s", done, checkpoints.directory)
+        _keep_config(workdir, config)
         batches = data.batches(
             *sources,
             batch_size=config.batch_size,
@@ -130,6 +132,29 @@ def fit(
                 logger.info("stopped by %s", stop[0])
                 return step, state.params
     return max(done, config.steps), state.params
+
+
+def check_unused(workdir: Path, files: Sequence[str]) -> None:
+    """Refuses a directory that holds something else than the run that is to be started in it.
+
+    Raises:
+      UserError: names the file that is in the way.
+    """
+    for name in (*files, FOLDER):
+        if (workdir / name).exists():
+            raise UserError(
+                f"{workdir} holds something else, {name}; choose another --workdir for this run."
+            )
+
+
+def _keep_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
+    """Writes `config.json`, and says what is not as it was when the run was last started."""
+    path, now = workdir / CONFIG_FILE, json.loads(_json(config))
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for field, value in before.items():
+        if now.get(field) != value:
+            logger.warning("config.%s was %r before, is %r now", field, value, now.get(field))
+    write_whole(path, lambda name: Path(name).write_text(_json(config), encoding="utf-8"))
 
 
 def _restore(

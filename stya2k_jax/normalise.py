@@ -56,7 +56,7 @@ def normalise_encoder(
     """
     means = mean_activations(encoder, pictures)
     factors = {
-        name: np.maximum(np.where(mean > 0, mean, 1.0), floor * np.median(mean))
+        name: np.where(mean > 0, np.maximum(mean, floor * np.median(mean)), 1.0)
         for name, mean in means.items()
     }
     arrays, before = named_arrays(encoder), np.ones(3)

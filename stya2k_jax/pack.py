@@ -6,8 +6,9 @@ import numpy as np
 from absl import flags
 
 from stya2k_jax import command_line
+from stya2k_jax.errors import UserError
 from stya2k_jax.loading import load
-from stya2k_jax.weights import save_module
+from stya2k_jax.weights import named_arrays, save_module
 
 DTYPES = {"float16": np.float16, "float32": np.float32}
 
@@ -23,6 +24,9 @@ def main() -> None:
     def run(_) -> None:
         model = load(checkpoint.value)
         path = Path(output.value)
+        largest = max(abs(x).max() for x in named_arrays(model).values())
+        if largest > np.finfo(DTYPES[dtype.value]).max:
+            raise UserError(f"{largest:g} does not fit into {dtype.value}; use --dtype=float32.")
         save_module(path, model, model.architecture, DTYPES[dtype.value])
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 

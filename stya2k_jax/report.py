@@ -13,6 +13,7 @@ from PIL import Image
 from stya2k_jax import plots
 from stya2k_jax.evaluating import Measured
 from stya2k_jax.files import write_whole
+from stya2k_jax.images import PictureError
 from stya2k_jax.pairs import Pair
 
 THUMBNAIL_PX = 256
@@ -51,7 +52,10 @@ class Thumbnails:
     def image(self, path: Path, title: str = "") -> str:
         """Returns an `<img>`; one that a click or Tab enlarges where the page's style says so."""
         if path not in self._made:
-            image = Image.fromarray(self._pixels_of(path))
+            try:
+                image = Image.fromarray(self._pixels_of(path))
+            except PictureError:  # counted among the failures
+                return escape(title or path.stem)
             image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
             image.save(buffer, format="JPEG", quality=80)

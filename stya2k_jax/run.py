@@ -1,13 +1,15 @@
 """One training run of a painter in a directory: from a config to a model that can be opened."""
 
+import dataclasses
 from pathlib import Path
 
 import ml_collections
+import numpy as np
 from flax import nnx
 
 from stya2k_jax import data, loop, training
 from stya2k_jax.architecture import Architecture
-from stya2k_jax.distilling import load_student
+from stya2k_jax.distilling import HEADS_FILE, load_student
 from stya2k_jax.encoder import Encoder
 from stya2k_jax.errors import UserError
 from stya2k_jax.initialisation import initialise
@@ -16,6 +18,7 @@ from stya2k_jax.model import Painter
 from stya2k_jax.records import Samples
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
+    PAINTER_FILE,
     WeightsError,
     load_architecture,
     load_encoder,
@@ -84,11 +87,7 @@ def _encoder(config: ml_collections.ConfigDict) -> tuple[Encoder, Architecture]:
         architecture = Architecture(width=config.width, **fields)
         return new_encoder(architecture, seed=config.seed), architecture
     try:
-        if config.encoder == MINI:
-            model = load(MINI, **fields)
-            encoder, architecture = model.encoder, model.architecture
-        else:
-            encoder, architecture = load_encoder(config.encoder, **fields)
+        encoder, architecture = _open_encoder(config.encoder, config.dtype)
     except WeightsError as error:
         raise WeightsError(f"config.encoder: {error}") from error
     if architecture.width != config.width:
@@ -96,7 +95,14 @@ def _encoder(config: ml_collections.ConfigDict) -> tuple[Encoder, Architecture]:
             f"config.width={config.width}, but the encoder in {config.encoder} has width "
             f"{architecture.width}; set --config.width={architecture.width} or another encoder."
         )
-    return encoder, architecture
+    return encoder, dataclasses.replace(architecture, **fields)
+
+
+def _open_encoder(name: str, dtype: str) -> tuple[Encoder, Architecture]:
+    if name == MINI:
+        model = load(MINI, dtype=dtype)
+        return model.encoder, model.architecture
+    return load_encoder(name, dtype=dtype)
 
 
 def _loss_encoder(config: ml_collections.ConfigDict) -> nnx.Module | None:
@@ -107,8 +113,8 @@ def _loss_encoder(config: ml_collections.ConfigDict) -> nnx.Module | None:
         return new_encoder(Architecture(dtype=config.dtype), seed=config.seed + 1)
     try:
         if name.startswith(SURROGATE):
-            return load_student(name.removeprefix(SURROGATE))
-        return load_encoder(name, dtype=config.dtype)[0]
+            return load_student(name.removeprefix(SURROGATE), dtype=config.dtype)
+        return _open_encoder(name, config.dtype)[0]
     except WeightsError as error:
         raise WeightsError(f"config.loss_encoder: {error}") from error
 
@@ -134,6 +140,13 @@ def _open_workdir(workdir: Path, encoder: Encoder, architecture: Architecture) -
                 f"{workdir} holds a run of another architecture ({'; '.join(changed)}); choose "
                 "another --workdir or the architecture it was started with."
             )
+        ours = named_arrays(load_encoder(workdir)[0])
+        if not all(np.array_equal(ours[name], x) for name, x in named_arrays(encoder).items()):
+            raise UserError(
+                f"{workdir} holds a run with another encoder; choose another --workdir or the "
+                "encoder it was started with."
+            )
     else:
+        loop.check_unused(workdir, (PAINTER_FILE, HEADS_FILE))
         save_encoder(workdir, encoder, architecture)
         save_architecture(workdir, architecture)

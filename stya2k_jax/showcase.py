@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from stya2k_jax import command_line, plots
 from stya2k_jax.drawing import STYLES, draw_content, draw_style
+from stya2k_jax.errors import UserError
 from stya2k_jax.files import write_whole
 from stya2k_jax.images import crop_square, read_picture, write_png
 from stya2k_jax.loading import MINI, load
@@ -68,6 +69,8 @@ def stylize_all(
 def loss_curve(run: Path) -> str:
     """Draws the weighted losses of a training run over its steps, as SVG."""
     lines = (run / METRICS_FILE).read_text(encoding="utf-8").splitlines()
+    if not lines:
+        raise UserError(f"{run} has no steps yet; train longer.")
     rows = {row["step"]: row for row in map(json.loads, lines)}  # the last line of a step counts
     names = [name for name in rows[max(rows)] if name.startswith("loss")]
     series = {name: [(step, row[name]) for step, row in rows.items()] for name in names}
@@ -93,8 +96,8 @@ def main() -> None:
         pictures, seconds = stylize_all(stylizer, contents, styles, directory / "stylized")
         parts = [
             f"<p>{len(contents)} contents in {len(styles)} styles by {checkpoint.value}, "
-            f"{size_px.value}×{size_px.value} pixels: {np.median(seconds):.2f} s a picture "
-            f"(the first, with compilation, {seconds[0]:.1f} s).</p>",
+            f"{size_px.value}×{size_px.value} pixels: {np.median(seconds):.2f} s a picture, "
+            f"styles encoded before (the first, with compilation: {seconds[0]:.1f} s).</p>",
             picture_grid(
                 pictures,
                 sources["content"],
@@ -103,7 +106,7 @@ def main() -> None:
             ),
         ]
         if run.value:
-            parts += ["<h2>A minute of training</h2>", loss_curve(Path(run.value))]
+            parts += ["<h2>Training</h2>", loss_curve(Path(run.value))]
         path = directory / "demo.html"
         html = page("StyA2K in JAX", parts)
         write_whole(path, lambda name: Path(name).write_text(html, encoding="utf-8"))

@@ -82,7 +82,7 @@ def make_optimizer(
 def make_loss(
     painter: Painter,
     encoder: Encoder,
-    loss_encoder: Encoder | None,
+    loss_encoder: nnx.Module | None,
     architecture: Architecture,
     weights: LossWeights,
 ):
@@ -152,7 +152,7 @@ def loss_terms(
     return terms
 
 
-def freeze(encoder: Encoder, loss_encoder: Encoder | None) -> dict[str, nnx.State]:
+def freeze(encoder: Encoder, loss_encoder: nnx.Module | None) -> dict[str, nnx.State]:
     """Returns the numbers of the networks that are never trained, as the loss takes them."""
     frozen = {"encoder": nnx.state(encoder)}
     if loss_encoder is not None:

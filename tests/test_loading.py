@@ -62,10 +62,10 @@ def test_the_computation_may_be_in_another_type(directory):
         stya2k_jax.load(directory, dtype="float8")
 
 
-def test_what_is_no_directory_is_refused(tmp_path):
+def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    for name in ("file", "nowhere"):
-        with pytest.raises(WeightsError, match=f"{name} is not a directory; give one that"):
+    for name, words in (("file", "cannot be read"), ("nowhere", "does not exist; give a")):
+        with pytest.raises(WeightsError, match=f"{name} {words}"):
             stya2k_jax.load(tmp_path / name)
 
 

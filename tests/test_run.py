@@ -99,6 +99,18 @@ def test_another_architecture_is_refused_by_name(unbroken):
         train(config_of(steps=6, variant="no_da"), unbroken)
 
 
+def test_another_encoder_is_refused(unbroken):
+    with pytest.raises(ValueError, match="holds a run with another encoder"):
+        train(config_of(steps=6, seed=5), unbroken)
+
+
+def test_a_directory_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "painter.safetensors").touch()
+    with pytest.raises(ValueError, match="holds something else, painter.safetensors"):
+        train(config_of(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["painter.safetensors"]
+
+
 def test_an_encoder_of_another_width_is_refused(unbroken):
     with pytest.raises(ValueError, match="has width 0.125; set --config.width=0.125"):
         train(config_of(steps=4, width=0.25, encoder=str(unbroken)), unbroken / "other")
