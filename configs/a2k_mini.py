@@ -24,16 +24,16 @@ def get_config(stage: str = "finish") -> ml_collections.ConfigDict:
     config = a2k.get_config()
     config.width = 0.25
     config.initialisation = "matched"
-    config.load_size, config.crop_size, config.batch_size = 256, 128, 4
+    config.load_size, config.crop_size, config.batch_size = 320, 128, 4
     config.clip_norm = 20.0
     config.lambda_a2k = 0.3
     config.lambda_content = 6.0
-    config.global_taps = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    config.a2k_taps = ("relu3_1", "relu4_1", "relu5_1")
+    config.a2k_taps = ("relu3_1", "relu4_1")
     config.schedule = "paper"
     config.checkpoint_every = config.images_every = 250
     if stage == "surrogate":
-        config.steps, config.learning_rate = 8000, 1e-3
+        config.steps, config.learning_rate = 3600, 1e-3
     else:
-        config.steps, config.learning_rate = 2500, 4e-4
+        config.steps, config.learning_rate = 900, 4e-4
+        config.global_taps = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     return config

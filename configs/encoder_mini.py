@@ -12,15 +12,15 @@ from configs import a2k
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """Returns the configuration; what concerns a painter alone is not read."""
+    """Returns the configuration; what concerns a painter or its pictures is not read."""
     config = a2k.get_config()
     config.task = "encoder"
     config.width = 0.25
     config.load_size, config.crop_size = 256, 128
     config.batch_size = 2  # of contents, and as many styles
-    config.steps = 4000
+    config.steps = 900
     config.learning_rate, config.schedule = 1e-3, "paper"
     config.epochs = 3
     config.clip_norm = 20.0
-    config.checkpoint_every = 250
+    config.checkpoint_every = 150
     return config
