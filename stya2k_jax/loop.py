@@ -85,7 +85,7 @@ def fit(
     schedule = training.learning_rate_schedule(
         config.schedule, config.learning_rate, config.steps, config.epochs
     )
-    optimizer = training.make_optimizer(schedule, config.clip_norm)
+    optimizer = training.make_optimizer(schedule, config.clip_norm or None)
     train_step = training.make_train_step(task.loss_fn, optimizer, mesh)
     state = training.new_state(task.network, optimizer, mesh)
     frozen = jax.device_put(task.frozen, jax.sharding.NamedSharding(mesh, jax.P()))

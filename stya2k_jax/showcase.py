@@ -26,7 +26,8 @@ from stya2k_jax.report import Thumbnails, page, picture_grid
 from stya2k_jax.stylizing import Stylizer
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # of scikit-image: public domain, CC0
-DRAWN_CONTENTS = 2
+DRAWN_CONTENTS = (1,)  # a still life
+DRAWN_STYLES = 6  # one of each kind, and the first kind in other colours
 
 
 def photographs() -> dict[str, Image.Image]:
@@ -39,11 +40,15 @@ def photographs() -> dict[str, Image.Image]:
 
 
 def contents_and_styles(size_px: int) -> tuple[dict[str, Image.Image], dict[str, Image.Image]]:
-    """Returns squares by name: photographs and drawn pictures, and a style of each drawn kind."""
+    """Returns squares by name: photographs and a drawn picture, and drawn styles."""
     contents = {name: crop_square(image, size_px) for name, image in photographs().items()}
-    for i in range(DRAWN_CONTENTS):
+    for i in DRAWN_CONTENTS:
         contents[f"drawn_{i}"] = Image.fromarray(draw_content(i, size_px))
-    styles = {kind: Image.fromarray(draw_style(i, size_px)) for i, kind in enumerate(STYLES)}
+    styles = {}
+    for i in range(DRAWN_STYLES):
+        kind, again = STYLES[i % len(STYLES)], i // len(STYLES)
+        name = f"{kind}_{again + 1}" if again else kind
+        styles[name] = Image.fromarray(draw_style(i, size_px))
     return contents, styles
 
 

@@ -69,14 +69,14 @@ def learning_rate_schedule(
 
 
 def make_optimizer(
-    schedule: optax.Schedule | float, clip_norm: float = 0.0
+    schedule: optax.Schedule | float, clip_norm: float | None = None
 ) -> optax.GradientTransformation:
     """Returns Adam as in the release: beta 0.9 and 0.999, epsilon 1e-8, no weight decay.
 
-    Gradients longer than `clip_norm` are shortened to it (0: never, as in the release).
+    Gradients longer than `clip_norm` are shortened to it (None: never, as in the release).
     """
     adam = optax.adam(schedule, b1=0.9, b2=0.999, eps=1e-8)
-    return optax.chain(optax.clip_by_global_norm(clip_norm), adam) if clip_norm else adam
+    return adam if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), adam)
 
 
 def make_loss(

