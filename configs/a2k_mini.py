@@ -34,6 +34,6 @@ def get_config(stage: str = "finish") -> ml_collections.ConfigDict:
     if stage == "surrogate":
         config.steps, config.learning_rate = 3600, 1e-3
     else:
-        config.steps, config.learning_rate = 900, 4e-4
+        config.steps, config.learning_rate = 490, 4e-4
         config.global_taps = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     return config

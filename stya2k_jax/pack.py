@@ -19,7 +19,7 @@ def main() -> None:
         "checkpoint", None, "Model directory of convert_vgg.py, or run of train.py.", required=True
     )
     output = flags.DEFINE_string("output", None, "The .safetensors file to write.", required=True)
-    dtype = flags.DEFINE_enum("dtype", "float16", list(DTYPES), "Of the numbers in the file.")
+    dtype = flags.DEFINE_enum("dtype", "float32", list(DTYPES), "Of the numbers in the file.")
 
     def run(_) -> None:
         model = load(checkpoint.value)
