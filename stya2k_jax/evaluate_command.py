@@ -8,7 +8,7 @@ from absl import flags
 
 from stya2k_jax import command_line
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import find_pictures
+from stya2k_jax.images import find_all
 
 SUM_VOTES = "python -m stya2k_jax.study --votes=FOLDER"
 TITLES = {
@@ -108,8 +108,8 @@ def _run_pictures(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -
     output = Path(flag["output"].value)
     measured = evaluate(
         protocol,
-        _find(flag["content_dir"].value),
-        _find(flag["style_dir"].value),
+        find_all(flag["content_dir"].value),
+        find_all(flag["style_dir"].value),
         output,
         systems,
         references=flag["reference_rows"].value,
@@ -138,8 +138,8 @@ def _run_clips(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -> i
     output = Path(flag["output"].value)
     rows = evaluate_stability(
         [Path(path) for path in flag["video_dir"].value],
-        _find(flag["pan"].value),
-        _find(flag["style_dir"].value),
+        find_all(flag["pan"].value),
+        find_all(flag["style_dir"].value),
         output,
         systems,
         lpips=_path(flag["lpips"]),
@@ -183,10 +183,6 @@ def _systems(flag: dict[str, flags.FlagHolder]) -> dict[str, Path]:
 
 def _path(flag: flags.FlagHolder) -> Path | None:
     return None if flag.value is None else Path(flag.value)
-
-
-def _find(paths: list[str]) -> list[Path]:
-    return list(dict.fromkeys(file for path in paths for file in find_pictures(path)))
 
 
 def _metrics(chosen: list[str] | None, lpips: str | None) -> tuple[str, ...]:

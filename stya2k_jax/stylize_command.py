@@ -6,7 +6,7 @@ from pathlib import Path
 from absl import flags
 
 from stya2k_jax import command_line
-from stya2k_jax.images import find_pictures
+from stya2k_jax.images import find_all
 from stya2k_jax.loading import MINI, load
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     def run(_) -> int:
         from stya2k_jax.stylizing import Stylizer, stylize_files
 
-        contents, styles = _find(content.value), _find(style.value)
+        contents, styles = find_all(content.value), find_all(style.value)
         failures = stylize_files(
             Stylizer(load(checkpoint.value)),
             contents,
@@ -45,10 +45,6 @@ def main() -> None:
         return 1 if failures else 0
 
     command_line.run(run)
-
-
-def _find(paths: list[str]) -> list[Path]:
-    return list(dict.fromkeys(file for path in paths for file in find_pictures(path)))
 
 
 if __name__ == "__main__":
