@@ -1,14 +1,17 @@
 """Convolutions as the system means them, in the form that is fastest on the machine at hand.
 
 Each public function says what it means first; on GPU and TPU it is computed just so. On the CPU,
-XLA runs zero-padded ("SAME") convolutions three to four times as fast as "VALID" ones, so there the
-border of a "SAME" convolution is mended afterwards.
+wide kernels are computed by Winograd's method. For the others, XLA runs zero-padded ("SAME")
+convolutions three to four times as fast as "VALID" ones, so the border of a "SAME" convolution is
+mended afterwards.
 Shapes: x `[b, H, W, c]`, kernels `[3, 3, c, d]` or `[c, d]`, bias `[d]`, outputs `[b, ., ., d]`.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from stya2k_jax import cpu_convolution
 
 
 def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
@@ -18,9 +21,13 @@ def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
 
 def conv3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     """Convolves with stride 1 and reflection padding 1 (an axis of length 1 repeats its edge)."""
+    if on_cpu() and cpu_convolution.winograd_pays(x, kernel):
+        return cpu_convolution.winograd(pad_reflect(x), kernel) + _everywhere(bias)
     if on_cpu() and min(x.shape[1:3]) > 1:
         return _zero_padded_then_mended(x, kernel) + _everywhere(bias)
-    return _convolve(pad_reflect(x), kernel, "VALID") + _everywhere(bias)
+    layout = ("NHWC", "HWIO", "NHWC")
+    y = lax.conv_general_dilated(pad_reflect(x), kernel, (1, 1), "VALID", dimension_numbers=layout)
+    return y + _everywhere(bias)
 
 
 def upsample(x: jax.Array, height: int, width: int) -> jax.Array:
@@ -68,7 +75,7 @@ def _zero_padded_then_mended(x: jax.Array, kernel: jax.Array) -> jax.Array:
     def column(line):
         return jnp.pad(line, ((0, 0), (1, 1), (0, 0)))
 
-    y = _convolve(x, kernel, "SAME")
+    y = cpu_convolution.same(x, kernel)
     y = y.at[:, 0].add(along(row(x[:, 1]), kernel[0]))
     y = y.at[:, -1].add(along(row(x[:, -2]), kernel[2]))
     y = y.at[:, :, 0].add(along(column(x[:, :, 1]), kernel[:, 0]))
@@ -89,18 +96,13 @@ def _interleaved_2x2(x: jax.Array, kernel: jax.Array) -> jax.Array:
     d = kernel.shape[3]
     # Reflection at the border of the doubled map meets the same point again: edge padding here.
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    y = _convolve(padded, jnp.concatenate(phases, axis=3), "SAME")
+    y = cpu_convolution.same(padded, jnp.concatenate(phases, axis=3))
     y = y.reshape(b, h + 2, w + 2, 4, d)
     cells = [
         y[:, i : h + i, j : w + j, 2 * i + j] for i in (0, 1) for j in (0, 1)
     ]  # each [b, h, w, d]
     top, bottom = jnp.stack(cells[:2], axis=3), jnp.stack(cells[2:], axis=3)  # [b, h, w, 2, d]
     return jnp.stack([top, bottom], axis=2).reshape(b, 2 * h, 2 * w, d)
-
-
-def _convolve(x: jax.Array, kernel: jax.Array, padding: str) -> jax.Array:
-    layout = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=layout)
 
 
 def _everywhere(bias: jax.Array) -> jax.Array:
