@@ -7,10 +7,11 @@ squashed to squares of --size.
 """
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from PIL import Image
 
 import stya2k_jax
+from stya2k_jax import command_line
 from stya2k_jax.images import find_pictures, read_picture, to_float
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Model directory or run.", required=True)
@@ -39,4 +40,4 @@ def square(path) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

@@ -9,9 +9,10 @@ estimates explain.
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 from flax import nnx
 
+from stya2k_jax import command_line
 from stya2k_jax.architecture import TAPS
 from stya2k_jax.distilling import load_student
 from stya2k_jax.images import crop_square, find_pictures, read_picture, to_float
@@ -56,4 +57,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

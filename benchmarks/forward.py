@@ -10,10 +10,11 @@ random, which changes no speed. Prints medians and quartiles, and ratios to PyTo
 import jax
 import numpy as np
 import torch
-from absl import app, flags
+from absl import flags
 from flax import nnx
 
 from benchmarks.timing import report, take_turns
+from stya2k_jax import command_line
 from stya2k_jax.convert import encoder_from_vgg, model_from_release
 from tests import torch_reference
 from tests.recipe import recipe_weights
@@ -67,4 +68,4 @@ def pytorch(weights, content, style, dtype=torch.float32, channels_last=False):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

@@ -10,10 +10,10 @@ random, which changes no speed.
 import jax
 import numpy as np
 import torch
-from absl import app, flags
+from absl import flags
 
 from benchmarks.timing import report, take_turns
-from stya2k_jax import training
+from stya2k_jax import command_line, training
 from stya2k_jax.convert import encoder_from_vgg, model_from_release
 from tests import torch_reference
 from tests.recipe import initial_weights
@@ -66,4 +66,4 @@ def pytorch(weights, content, style):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

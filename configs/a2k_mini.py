@@ -15,12 +15,13 @@ at a quarter of the time of a step; VGG-19 itself (`vgg`, of `convert_vgg.py`) h
 import ml_collections
 
 from configs import a2k
+from stya2k_jax.errors import UserError
 
 
 def get_config(stage: str = "finish") -> ml_collections.ConfigDict:
     """Returns the configuration of a stage, `surrogate` or `finish`."""
     if stage not in ("surrogate", "finish"):
-        raise ValueError(f"no stage {stage!r}; use configs/a2k_mini.py:surrogate or :finish.")
+        raise UserError(f"no stage {stage!r}; use configs/a2k_mini.py:surrogate or :finish.")
     config = a2k.get_config()
     config.width = 0.25
     config.initialisation = "matched"

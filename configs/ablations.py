@@ -15,13 +15,14 @@ import ml_collections
 
 from configs import a2k_mini
 from stya2k_jax.architecture import BASELINES, VARIANTS
+from stya2k_jax.errors import UserError
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """Returns the configuration of a variant."""
     if variant not in VARIANTS + BASELINES:
         names = ", ".join(VARIANTS + BASELINES)
-        raise ValueError(f"no variant {variant!r}; use configs/ablations.py:NAME, NAME of {names}.")
+        raise UserError(f"no variant {variant!r}; use configs/ablations.py:NAME, NAME of {names}.")
     config = a2k_mini.get_config("surrogate")
     config.variant = variant
     config.steps = 1500

@@ -155,25 +155,34 @@ def _systems(flag: dict[str, flags.FlagHolder]) -> dict[str, Path]:
     from stya2k_jax.loading import load
 
     systems = {}
+
+    def add(name: str, path: Path) -> None:
+        if name in systems:
+            raise UserError(
+                f"two systems are called {name}, {systems[name]} and {path}; give each a name of "
+                "its own with --system=NAME=PATH."
+            )
+        systems[name] = path
+
     for given in flag["system"].value:
         name, equals, path = given.partition("=")
-        if not (name and equals and path) or name in systems:
-            raise UserError(f"--system={given}: give NAME=PATH, with a name of its own for each.")
+        if not (name and equals and path):
+            raise UserError(f"--system={given}: give NAME=PATH.")
         if not (Path(path).is_dir() or is_model(Path(path))):
             raise UserError(f"--system={given}: {path} is neither a folder nor a model.")
-        systems[name] = Path(path)
+        add(name, Path(path))
     directory = _path(flag["systems_dir"])
     if directory is not None:
         for path in sorted(directory.iterdir()):
             if path.is_dir() and not path.name.startswith("."):
-                systems.setdefault(path.name, path)
+                add(path.name, path)
     for kind in ("checkpoint", "stylized_dir"):
         path = _path(flag[kind])
         if path is None:
             continue
         if kind == "checkpoint" and not is_model(path):
             load(path)  # says what is wrong with it
-        systems[path.resolve().name] = path
+        add(path.resolve().name, path)
     if not systems:
         raise UserError("nothing to measure: give --checkpoint, --stylized_dir or --system.")
     if flag["study"].value and len(systems) < 2:

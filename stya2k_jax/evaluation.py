@@ -73,9 +73,9 @@ def evaluate(
     Raises:
       UserError: settings that do not fit, also those with which the directory was begun.
     """
-    # First of all, while this process holds no memory of a device.
-    speeds = _speeds(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
     named = by_name("contents", contents), by_name("styles", styles)
+    # Before the networks are opened, while this process holds no memory of a device.
+    speeds = _speeds(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
     judge = protocol.open()
     settings = protocol.settings()
     for kind, files in zip(("contents", "styles"), named, strict=True):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import ml_collections
+import optax
 from flax import nnx
 from tqdm import tqdm
 
@@ -46,7 +47,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     """Checks the fields of every training, before anything is opened or made.
 
     Raises:
-      UserError: a number that makes no sense.
+      UserError: a number that makes no sense, or no such schedule.
     """
     for field in ("steps", "epochs", "checkpoint_every", "keep_checkpoints", "images_every"):
         if config[field] < 1:
@@ -55,6 +56,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         raise UserError(f"config.learning_rate={config.learning_rate} must be above 0.")
     if config.clip_norm < 0:
         raise UserError(f"config.clip_norm={config.clip_norm} is below 0; use 0 for no clipping.")
+    schedule_of(config)
     data.check_options(
         load_size=config.load_size,
         crop_size=config.crop_size,
@@ -82,9 +84,7 @@ def fit(
       NotFiniteError: the loss or the gradient is NaN or infinite.
     """
     mesh = training.make_mesh(config.batch_size)
-    schedule = training.learning_rate_schedule(
-        config.schedule, config.learning_rate, config.steps, config.epochs
-    )
+    schedule = schedule_of(config)
     optimizer = training.make_optimizer(schedule, config.clip_norm or None)
     train_step = training.make_train_step(task.loss_fn, optimizer, mesh)
     state = training.new_state(task.network, optimizer, mesh)
@@ -132,6 +132,13 @@ def fit(
                 logger.info("stopped by %s", stop[0])
                 return step, state.params
     return max(done, config.steps), state.params
+
+
+def schedule_of(config: ml_collections.ConfigDict) -> optax.Schedule:
+    """Returns the learning rate by step; errors as `training.learning_rate_schedule`."""
+    return training.learning_rate_schedule(
+        config.schedule, config.learning_rate, config.steps, config.epochs
+    )
 
 
 def check_unused(workdir: Path, files: Sequence[str]) -> None:

@@ -115,8 +115,15 @@ def _a2k_target(content: Taps, style: Taps, tap: str, size: int) -> jax.Array:
     height, width = content[tap].shape[1:3]
     content_mask = real_points(height, width, size)
     style_mask = real_points(*style[tap].shape[1:3], size)
-    q = to_head_blocks(ladder(content, tap), size, HEADS)
-    k = to_head_blocks(ladder(style, tap), size, HEADS)
+    q_map, k_map = ladder(content, tap), ladder(style, tap)
+    for channels in (q_map.shape[3], content[tap].shape[3]):
+        if channels % HEADS:
+            raise UserError(
+                f"the attention term cuts the features of {tap} into {HEADS} heads, and "
+                f"{channels} channels do not split; use a loss encoder of a width that is a "
+                "multiple of 1/8, or lambda_a2k=0."
+            )
+    q, k = to_head_blocks(q_map, size, HEADS), to_head_blocks(k_map, size, HEADS)
     v = to_head_blocks(style[tap].astype(jnp.float32), size, HEADS)
     k_hat, v_hat = attention.regional_keys(k, v, alpha=1.0, beta=0.0, mask=style_mask)
     distributed = attention.distributed_attention(q, k_hat, v_hat)

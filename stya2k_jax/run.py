@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import jax
 import ml_collections
 import numpy as np
 from flax import nnx
@@ -64,13 +65,16 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
         tuple(config.global_taps),
         tuple(config.a2k_taps),
     )
+    loss_fn = training.make_loss(painter, encoder, loss_encoder, architecture, weights)
+    frozen = training.freeze(encoder, loss_encoder)
+    _check_loss(loss_fn, painter, frozen, config)
     _open_workdir(workdir, encoder, architecture)
     samples = Samples(workdir, architecture, encoder, painter)
     task = loop.Task(
         "painter",
         painter,
-        training.make_loss(painter, encoder, loss_encoder, architecture, weights),
-        training.freeze(encoder, loss_encoder),
+        loss_fn,
+        frozen,
         lambda step, params, frozen, batch: samples.save(step, params, frozen["encoder"], batch),
     )
     return loop.fit(config, workdir, task, sources)[0]
@@ -124,21 +128,39 @@ def _painter(config: ml_collections.ConfigDict, architecture: Architecture) -> P
     if not config.initial:
         return initialise(fresh, config.initialisation, config.seed)
     try:
-        arrays = named_arrays(load(config.initial).painter)
-        return with_arrays(fresh, arrays, f"the model in {config.initial}")
+        initial = load(config.initial, dtype=config.dtype)
     except WeightsError as error:
         raise WeightsError(f"config.initial: {error}") from error
+    changed = _changed(initial.architecture, architecture)
+    if changed:
+        raise UserError(
+            f"config.initial: the model in {config.initial} has another architecture "
+            f"({changed}); set these fields as it has them."
+        )
+    return with_arrays(fresh, named_arrays(initial.painter), f"the model in {config.initial}")
+
+
+def _check_loss(loss_fn, painter: Painter, frozen: dict, config: ml_collections.ConfigDict) -> None:
+    """Traces the loss once, so that what it refuses is known before anything is written."""
+    shape = (config.batch_size, config.crop_size, config.crop_size, 3)
+    batch = {kind: jax.ShapeDtypeStruct(shape, np.uint8) for kind in ("content", "style")}
+    jax.eval_shape(loss_fn, nnx.state(painter), frozen, batch)
+
+
+def _changed(before: Architecture, now: Architecture) -> str:
+    """Says which fields differ, or nothing."""
+    before, now = before.as_dict(), now.as_dict()
+    return "; ".join(f"{k}: {before[k]} there, {now[k]} here" for k in now if before[k] != now[k])
 
 
 def _open_workdir(workdir: Path, encoder: Encoder, architecture: Architecture) -> None:
     """Makes the directory a model without a painter yet, or checks that it is this model's."""
     if (workdir / ARCHITECTURE_FILE).is_file():
-        before, now = load_architecture(workdir).as_dict(), architecture.as_dict()
-        changed = [f"{k}: {before[k]} before, {now[k]} now" for k in now if before[k] != now[k]]
+        changed = _changed(load_architecture(workdir), architecture)
         if changed:
             raise UserError(
-                f"{workdir} holds a run of another architecture ({'; '.join(changed)}); choose "
-                "another --workdir or the architecture it was started with."
+                f"{workdir} holds a run of another architecture ({changed}); choose another "
+                "--workdir or the architecture it was started with."
             )
         ours = named_arrays(load_encoder(workdir)[0])
         if not all(np.array_equal(ours[name], x) for name, x in named_arrays(encoder).items()):

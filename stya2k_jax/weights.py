@@ -135,7 +135,8 @@ def load_encoder(directory: Path, **changes: Any) -> tuple[Encoder, Architecture
     if not path.is_file():
         raise WeightsError(
             f"There is no encoder in {directory} (no {ENCODER_FILE}). Make one from VGG-19 with: "
-            f"python convert_vgg.py --vgg=vgg_normalised.pth --output={directory}"
+            f"python convert_vgg.py --vgg=vgg_normalised.pth --output={directory} (a run of "
+            "configs/encoder_mini.py has one when it is finished)."
         )
     arrays, architecture = read_arrays(path, **changes)
     encoder = with_arrays(new_encoder(architecture), arrays, str(path))

@@ -63,7 +63,9 @@ def test_table_1_lays_systems_beside_each_other_and_the_paper(given, tmp_path):
     [
         ([], "nothing to measure: give --checkpoint, --stylized_dir or --system"),
         (["--stylized_dir=tests", "--study"], "--study compares systems; give --system=NAME=PATH"),
-        (["--system=/somewhere"], "give NAME=PATH, with a name of its own"),
+        (["--system=/somewhere"], "--system=/somewhere: give NAME=PATH"),
+        (["--system=a=tests", "--system=a=docs"], "two systems are called a, tests and docs"),
+        (["--system=tests=docs", "--stylized_dir=tests"], "two systems are called tests, docs and"),
         (["--system=a=/nowhere"], "/nowhere is neither a folder nor a model"),
         (
             ["--checkpoint=/nowhere"],

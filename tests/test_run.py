@@ -11,6 +11,7 @@ import pytest
 import stya2k_jax
 from configs import smoke
 from stya2k_jax.checkpoint import Checkpoints
+from stya2k_jax.errors import UserError
 from stya2k_jax.records import NotFiniteError
 from stya2k_jax.run import train
 from stya2k_jax.weights import WeightsError, named_arrays
@@ -95,7 +96,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 
 
 def test_another_architecture_is_refused_by_name(unbroken):
-    with pytest.raises(ValueError, match="variant: full before, no_da now"):
+    with pytest.raises(ValueError, match="variant: full there, no_da here"):
         train(config_of(steps=6, variant="no_da"), unbroken)
 
 
@@ -109,6 +110,28 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match="holds something else, painter.safetensors"):
         train(config_of(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["painter.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(schedule="cosine"), "schedule='cosine' does not exist"),
+        (dict(loss_norm="l1"), "loss norm 'l1' does not exist"),
+        (dict(global_taps=("relu9_9",)), "tap 'relu9_9' does not exist"),
+        (dict(lambda_global=0.0, lambda_a2k=0.0), "are all 0: there is nothing to train"),
+        (dict(width=1 / 16, heads=4), "relu2_1 into 8 heads, and 12 channels do not split"),
+    ],
+)
+def test_what_the_loss_refuses_is_said_before_anything_is_written(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        train(config_of(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_painter_starts_from_one_of_its_own_architecture(unbroken, tmp_path):
+    config = config_of(steps=4, initial=str(unbroken), variant="no_pa_step1")
+    with pytest.raises(UserError, match="config.initial: .*variant: full there, no_pa_step1 here"):
+        train(config, tmp_path / "run")
 
 
 def test_an_encoder_of_another_width_is_refused(unbroken):
