@@ -79,7 +79,8 @@ def test_a_finished_run_does_nothing_when_started_again(unbroken):
 
 def test_a_run_is_a_model_that_load_opens(unbroken):
     model = stya2k_jax.load(unbroken)
-    out = model(jax.numpy.zeros((1, 20, 30, 3)), jax.numpy.ones((1, 33, 17, 3)))
+    paint = jax.jit(lambda *pictures: model(*pictures))
+    out = paint(jax.numpy.zeros((1, 20, 30, 3)), jax.numpy.ones((1, 33, 17, 3)))
     assert out.shape == (1, 20, 30, 3)
 
 
