@@ -19,7 +19,7 @@ _POINTS_PER_CHUNK = 2048  # of the gradient by the kernel: what fits a cache
 @jax.custom_vjp
 def same(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolves with zero padding (`"SAME"`); the gradient by the kernel is made by hand."""
-    return _convolve(x, kernel, "SAME")
+    return convolve(x, kernel, "SAME")
 
 
 def winograd_pays(x: jax.Array, kernel: jax.Array) -> bool:
@@ -85,7 +85,7 @@ def _apart(cells: Sequence[Sequence[jax.Array]]) -> list[list[jax.Array]]:
 
 def _same_backward(saved, gradient):
     x, kernel = saved
-    _, transpose = jax.vjp(lambda x: _convolve(x, kernel, "SAME"), x)
+    _, transpose = jax.vjp(lambda x: convolve(x, kernel, "SAME"), x)
     before, after = (kernel.shape[0] - 1) // 2, kernel.shape[0] // 2
     padded = jnp.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
     return *transpose(gradient), _kernel_gradient(padded, gradient, kernel)
@@ -107,7 +107,7 @@ def _kernel_gradient(x: jax.Array, gradient: jax.Array, kernel: jax.Array) -> ja
     """
     side, _, c, d = kernel.shape
     if min(c, d) < _CHANNELS_FOR_CHUNKS:
-        _, transpose = jax.vjp(lambda kernel: _convolve(x, kernel, "VALID"), kernel)
+        _, transpose = jax.vjp(lambda kernel: convolve(x, kernel, "VALID"), kernel)
         return transpose(gradient)[0]
     b, height, width, _ = gradient.shape
     rows = min(height, max(1, _POINTS_PER_CHUNK // (b * width)))
@@ -135,7 +135,8 @@ def _over_points(x: jax.Array, gradient: jax.Array) -> jax.Array:
     return jnp.einsum("bpc,bpd->bcd", x, gradient, preferred_element_type=jnp.float32)
 
 
-def _convolve(x: jax.Array, kernel: jax.Array, padding: str) -> jax.Array:
+def convolve(x: jax.Array, kernel: jax.Array, padding: str) -> jax.Array:
+    """Convolves as XLA does it, with padding `"SAME"` or `"VALID"`."""
     layout = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=layout)
 

@@ -63,13 +63,25 @@ def check_settings(directory: Path, settings: Mapping[str, Any]) -> None:
         before = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is damaged ({error}); choose another --output.") from error
-    changes = list(_changes(before, settings))
-    if changes:
+    changed = list(changes(before, settings))
+    if changed:
         raise UserError(
             f"{directory} was begun with other settings:\n  "
-            + "\n  ".join(changes)
+            + "\n  ".join(changed)
             + "\nChoose another --output, or the settings that it was begun with."
         )
+
+
+def changes(before: dict, now: dict, prefix: str = "") -> Iterable[str]:
+    """Yields, a line each, which fields of nested settings differ and how."""
+    for name in dict.fromkeys([*before, *now]):
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from changes(old, new, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}: {_said(old)} before, {_said(new)} now"
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
@@ -90,17 +102,6 @@ def write_json(path: Path, value: Any) -> None:
     """Writes a value as indented JSON, whole or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_whole(path, lambda name: Path(name).write_text(text, encoding="utf-8"))
-
-
-def _changes(before: dict, now: dict, prefix: str = "") -> Iterable[str]:
-    for name in dict.fromkeys([*before, *now]):
-        old, new = before.get(name), now.get(name)
-        if old == new:
-            continue
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _changes(old, new, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}: {_said(old)} before, {_said(new)} now"
 
 
 def _said(value: Any) -> str:

@@ -17,6 +17,7 @@ from stya2k_jax.initialisation import initialise
 from stya2k_jax.loading import MINI, load
 from stya2k_jax.model import Painter
 from stya2k_jax.records import Samples
+from stya2k_jax.results import changes
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
     PAINTER_FILE,
@@ -28,7 +29,6 @@ from stya2k_jax.weights import (
     new_painter,
     save_architecture,
     save_encoder,
-    with_arrays,
 )
 
 RANDOM = "random"
@@ -124,8 +124,8 @@ def _loss_encoder(config: ml_collections.ConfigDict) -> nnx.Module | None:
 
 
 def _painter(config: ml_collections.ConfigDict, architecture: Architecture) -> Painter:
-    fresh = new_painter(architecture, seed=config.seed)
     if not config.initial:
+        fresh = new_painter(architecture, seed=config.seed)
         return initialise(fresh, config.initialisation, config.seed)
     try:
         initial = load(config.initial, dtype=config.dtype)
@@ -137,7 +137,7 @@ def _painter(config: ml_collections.ConfigDict, architecture: Architecture) -> P
             f"config.initial: the model in {config.initial} has another architecture "
             f"({changed}); set these fields as it has them."
         )
-    return with_arrays(fresh, named_arrays(initial.painter), f"the model in {config.initial}")
+    return initial.painter
 
 
 def _check_loss(loss_fn, painter: Painter, frozen: dict, config: ml_collections.ConfigDict) -> None:
@@ -149,8 +149,7 @@ def _check_loss(loss_fn, painter: Painter, frozen: dict, config: ml_collections.
 
 def _changed(before: Architecture, now: Architecture) -> str:
     """Says which fields differ, or nothing."""
-    before, now = before.as_dict(), now.as_dict()
-    return "; ".join(f"{k}: {before[k]} there, {now[k]} here" for k in now if before[k] != now[k])
+    return "; ".join(changes(before.as_dict(), now.as_dict()))
 
 
 def _open_workdir(workdir: Path, encoder: Encoder, architecture: Architecture) -> None:

@@ -1,4 +1,4 @@
-"""Settings of all tests: strict arrays, several CPU devices so that sharding is real."""
+"""Settings of all tests: strict arrays, several CPU devices, and what is compiled is kept."""
 
 import atexit
 import os
@@ -14,5 +14,5 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import jax  # noqa: E402
 
-jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_num_cpu_devices", 4)  # so that sharding is real
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -97,7 +97,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 
 
 def test_another_architecture_is_refused_by_name(unbroken):
-    with pytest.raises(ValueError, match="variant: full there, no_da here"):
+    with pytest.raises(ValueError, match="variant: full before, no_da now"):
         train(config_of(steps=6, variant="no_da"), unbroken)
 
 
@@ -131,7 +131,7 @@ def test_what_the_loss_refuses_is_said_before_anything_is_written(tmp_path, chan
 
 def test_a_painter_starts_from_one_of_its_own_architecture(unbroken, tmp_path):
     config = config_of(steps=4, initial=str(unbroken), variant="no_pa_step1")
-    with pytest.raises(UserError, match="config.initial: .*variant: full there, no_pa_step1 here"):
+    with pytest.raises(UserError, match="config.initial: .*variant: full before, no_pa_step1 now"):
         train(config, tmp_path / "run")
 
 
