@@ -62,21 +62,19 @@ def pad_reflect(x: jax.Array) -> jax.Array:
 def _zero_padded_then_mended(x: jax.Array, kernel: jax.Array) -> jax.Array:
     # Where zeros stood for reflected points, add what those would have given: a row of the padded
     # map (corners with it) above and below, a column (corners without) left and right.
-    def along(line, taps):  # [b, L + 2, c] and [3, c, d] -> [b, L, d]
-        length = line.shape[1] - 2
-        return sum(jnp.einsum("blc,cd->bld", line[:, i : i + length], taps[i]) for i in range(3))
+    def along(lines, taps):  # two lines [2, b, L + 2, c] and their [2, 3, c, d] -> [2, b, L, d]
+        length = lines.shape[2] - 2
+        shifted = jnp.concatenate([lines[:, :, i : i + length] for i in range(3)], axis=3)
+        return jnp.einsum("kblc,kcd->kbld", shifted, taps.reshape(2, -1, taps.shape[3]))
 
-    def row(line):
-        return jnp.pad(line, ((0, 0), (1, 1), (0, 0)), mode="reflect")
-
-    def column(line):
-        return jnp.pad(line, ((0, 0), (1, 1), (0, 0)))
-
+    widths = ((0, 0), (0, 0), (1, 1), (0, 0))
+    rows = jnp.pad(jnp.stack([x[:, 1], x[:, -2]]), widths, mode="reflect")
+    columns = jnp.pad(jnp.stack([x[:, :, 1], x[:, :, -2]]), widths)
+    top, bottom = along(rows, kernel[::2])
+    left, right = along(columns, kernel[:, ::2].swapaxes(0, 1))
     y = cpu_convolution.same(x, kernel)
-    y = y.at[:, 0].add(along(row(x[:, 1]), kernel[0]))
-    y = y.at[:, -1].add(along(row(x[:, -2]), kernel[2]))
-    y = y.at[:, :, 0].add(along(column(x[:, :, 1]), kernel[:, 0]))
-    return y.at[:, :, -1].add(along(column(x[:, :, -2]), kernel[:, 2]))
+    y = y.at[:, 0].add(top).at[:, -1].add(bottom)
+    return y.at[:, :, 0].add(left).at[:, :, -1].add(right)
 
 
 def _interleaved_2x2(x: jax.Array, kernel: jax.Array) -> jax.Array:
