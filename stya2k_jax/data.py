@@ -1,103 +1,58 @@
 """Training input: two collections of pictures become unpaired batches of crops (Sec. 4.1).
 
-Sample i is a function of the seed and of i alone: neither the number of worker processes nor where
-a run was resumed changes it.
+Sample i is a function of the seed and of i alone: neither the number of worker processes, nor who
+reads which rows of a batch, nor where a run was resumed changes it.
 """
 
 import dataclasses
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 
 import grain
 import numpy as np
-from absl import flags
 from PIL import Image
 
-from stya2k_jax.drawing import draw_content, draw_style
+from stya2k_jax.collection import Source
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import PictureError, find_pictures, read_picture
+from stya2k_jax.unreadable import Unreadable, read_or_next
+from stya2k_jax.workers import read_ahead
 
 Batch = dict[str, np.ndarray]
 
-DRAWN = "demo:"
-FOLDER = "folder:"
-DRAWN_PICTURES = 64
-
 
 @dataclasses.dataclass(frozen=True)
-class Folder(Sequence):
-    """The pictures below a folder, read when asked for: `[H, W, 3]` as PIL images."""
+class ReadAndCrop:
+    """Reads a picture, or the next that can be read, and crops it.
 
-    paths: tuple[Path, ...]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return read_picture(self.paths[index])
-
-
-@dataclasses.dataclass(frozen=True)
-class Drawn(Sequence):
-    """Pictures that the project draws."""
-
-    draw: Callable[[int, int], np.ndarray]
-
-    def __len__(self) -> int:
-        return DRAWN_PICTURES
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return Image.fromarray(self.draw(index, 256))
-
-
-@dataclasses.dataclass(frozen=True)
-class LoadAndCrop:
-    """Resizes to a square, crops a random square of it and mirrors it half of the time.
-
+    It is resized to a square, of which a random square is cut out and mirrored half of the time.
     The aspect is not kept, as in the release; resizing is bicubic.
     """
 
+    source: Source
+    kind: str
     load_size: int
     crop_size: int
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> np.ndarray:
-        """Returns uint8 `[crop, crop, 3]`."""
-        image = image.resize((self.load_size, self.load_size), Image.Resampling.BICUBIC)
-        top, left = rng.integers(0, self.load_size - self.crop_size + 1, 2)
-        crop = np.asarray(image)[top : top + self.crop_size, left : left + self.crop_size]
-        return np.ascontiguousarray(crop[:, ::-1] if rng.integers(2) else crop)
-
-
-def open_source(name: str, kind: str) -> Sequence:
-    """Opens a collection of pictures.
-
-    Args:
-      name: a folder, `folder:/path`, or `demo:` for pictures that the project draws.
-      kind: `"content"` or `"style"`; says what to draw and whom to name in an error.
-
-    Raises:
-      PictureError: no such folder, or no pictures in it.
-    """
-    if name == DRAWN:
-        return Drawn({"content": draw_content, "style": draw_style}[kind])
-    if not name:
-        raise PictureError(
-            f"No {kind} pictures are given; set --config.{kind}=FOLDER, or "
-            f"--config.{kind}={DRAWN} for pictures that the project draws."
+    def __call__(self, index: int, rng: np.random.Generator) -> Batch:
+        """Returns uint8 `[crop, crop, 3]`, the picture's index, and the index asked for."""
+        top, left = (int(x) for x in rng.integers(0, self.load_size - self.crop_size + 1, 2))
+        box = left, top, left + self.crop_size, top + self.crop_size
+        mirrored = rng.integers(2)
+        image, used = read_or_next(
+            *(self.source, int(index), self.kind),
+            lambda i: self.source.crop(i, self.load_size, box),
         )
-    try:
-        return Folder(tuple(find_pictures(name.removeprefix(FOLDER))))
-    except PictureError as error:
-        raise PictureError(f"config.{kind}: {error}") from error
+        if mirrored:  # by Pillow, which is four times as fast as NumPy
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return {
+            self.kind: np.asarray(image),
+            f"{self.kind}_id": np.int64(used),
+            _wanted(self.kind): np.int64(index),
+        }
 
 
 def batches(
-    content: Sequence,
-    style: Sequence,
+    content: Source,
+    style: Source,
     *,
     batch_size: int,
     load_size: int,
@@ -105,10 +60,12 @@ def batches(
     seed: int,
     start: int = 0,
     workers: int = 0,
+    rows: Sequence[int] | None = None,
 ) -> Iterator[Batch]:
     """Yields batches without end, from batch number `start` on.
 
-    Both collections are shuffled anew each epoch, each by itself, so that pairs keep changing.
+    Both collections are shuffled anew each epoch, each by itself, so that pairs keep changing. The
+    next picture takes the place of one that cannot be read; `unreadable` has the details.
 
     Args:
       content: pictures to keep the structure of.
@@ -119,30 +76,37 @@ def batches(
       seed: of the order, the crops and the mirroring.
       start: how many batches have been used already.
       workers: processes that decode pictures; 0 decodes in this one.
+      rows: which rows of each batch to read, where several hosts share a batch; all by default.
+        Row r of batch i is sample `i * batch_size + r` of the run, whoever reads it.
 
     Yields:
-      `{"content": ..., "style": ...}`, uint8 `[batch, crop, crop, 3]`.
+      `{"content": ..., "style": ...}`, uint8 `[rows, crop, crop, 3]`, and int64 `[rows]` by
+      `"content_id"` and `"style_id"`, which pictures of the collections they show.
 
     Raises:
-      UserError: as `check_options`.
-      PictureError: names the picture that cannot be read.
+      UserError: as `check_options`; or a worker process was killed.
+      PictureError: more than one percent of a collection cannot be read.
+      ValueError: rows that a batch does not have.
     """
     check_options(load_size=load_size, crop_size=crop_size, seed=seed, workers=workers)
-    crop = LoadAndCrop(load_size, crop_size)
+    rows = range(batch_size) if rows is None else rows
+    if not rows or not set(rows) <= set(range(batch_size)):
+        raise ValueError(f"batches: rows={list(rows)}; a batch has rows 0 to {batch_size - 1}.")
+    sources = {"content": content, "style": style}
     streams = [
-        grain.MapDataset.source(source).seed(2 * seed + i).shuffle().repeat().random_map(crop)
-        for i, source in enumerate((content, style))
+        grain.MapDataset.range(len(source))
+        .seed(2 * seed + i)
+        .shuffle()
+        .repeat()
+        .random_map(ReadAndCrop(source, kind, load_size, crop_size))
+        for i, (kind, source) in enumerate(sources.items())
     ]
-    pairs = grain.experimental.ZipMapDataset(streams).map(_name_pair)
-    # Elements are whole batches: read few ahead, Grain's default of 500 would fill the memory.
-    ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-    dataset = pairs.batch(batch_size)[start:].to_iter_dataset(ahead)
-    if not workers:
-        return iter(dataset)
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()  # Grain reads its own when it starts processes
-    options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-    return _from_workers(dataset.mp_prefetch(options, _prepare_worker))
+    pairs = grain.experimental.ZipMapDataset(streams).map(_merge)
+    whole = len(pairs) // batch_size * batch_size  # "without end" is a very large number
+    by_row = [pairs[row:whole:batch_size] for row in rows]
+    dataset = grain.experimental.ZipMapDataset(by_row).map(_stack)[start:]
+    counters = {kind: Unreadable(source, kind) for kind, source in sources.items()}
+    return _checked(read_ahead(dataset, workers), counters)
 
 
 def check_options(*, load_size: int, crop_size: int, seed: int, workers: int) -> None:
@@ -166,32 +130,20 @@ def check_options(*, load_size: int, crop_size: int, seed: int, workers: int) ->
         )
 
 
-def _from_workers(dataset: grain.IterDataset) -> Iterator[Batch]:
-    iterator = iter(dataset)
-    try:
-        yield from map(_out_of_shared_memory, iterator)
-    finally:
-        iterator.close()
+def _checked(found: Iterable[Batch], counters: dict[str, Unreadable]) -> Iterator[Batch]:
+    for batch in found:
+        for kind, counter in counters.items():
+            counter.note(batch.pop(_wanted(kind)), batch[f"{kind}_id"])
+        yield batch
 
 
-def _out_of_shared_memory(batch: Batch) -> Batch:
-    # What is still in it when this process ends would be reported as a leak.
-    return {name: np.array(pictures) for name, pictures in batch.items()}
+def _wanted(kind: str) -> str:
+    return f"{kind}_wanted"
 
 
-def _prepare_worker(index: int, count: int) -> None:
-    """Leaves it to the main process when a worker ends."""
-    # Ctrl-C and schedulers signal all processes; the main one saves first and needs no corpses.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Grain's workers would go on for ever if the main process were killed.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _merge(parts: Iterable[Batch]) -> Batch:
+    return {name: value for part in parts for name, value in part.items()}
 
 
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _name_pair(pair: tuple[np.ndarray, np.ndarray]) -> Batch:
-    return {"content": pair[0], "style": pair[1]}
+def _stack(samples: Sequence[Batch]) -> Batch:
+    return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}

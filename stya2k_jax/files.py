@@ -1,8 +1,10 @@
-"""Files that are whole or not there."""
+"""Files and directories that are whole or not there."""
 
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,25 @@ def write_whole(path: str | os.PathLike, write: Callable[[str], Any]) -> None:
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_directory(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a directory to fill, which at the end becomes `path`: `path` is never half-filled.
+
+    Raises:
+      OSError: there is something at `path`, other than an empty directory.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield directory
+        os.chmod(directory, 0o777 & ~_umask())  # mkdtemp lets nobody else in
+        os.replace(directory, path)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
         raise
 
 

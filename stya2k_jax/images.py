@@ -3,7 +3,9 @@
 import os
 import struct
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -61,17 +63,16 @@ def read_picture(path: str | os.PathLike) -> Image.Image:
     Raises:
       PictureError: names the file and the reason.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
-    except FileNotFoundError as error:
-        raise PictureError(f"{path} does not exist.") from error
-    except UnidentifiedImageError as error:
-        raise PictureError(f"{path} is not a picture that Pillow can read.") from error
-    except (*_DAMAGE, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise PictureError(f"{path} cannot be read: {reason.rstrip('.')}.") from error
+    return _read(path, str(path))
+
+
+def decode_picture(data: bytes, name: str) -> Image.Image:
+    """Reads the bytes of a picture file as `read_picture` does.
+
+    Raises:
+      PictureError: names the picture, which is called `name`, and the reason.
+    """
+    return _read(BytesIO(data), name)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -112,6 +113,18 @@ def resize_short_side(image: Image.Image, size_px: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
+def squash(image: Image.Image, size_px: int) -> Image.Image:
+    """Resizes to a square of `size_px`, aspect not kept, bicubic; one of that size stays as it is.
+
+    This is what training does to pictures, and what `stya2k_jax.prepare` does before it.
+    """
+    return (
+        image
+        if image.size == (size_px,) * 2
+        else image.resize((size_px, size_px), Image.Resampling.BICUBIC)
+    )
+
+
 def crop_square(image: Image.Image, size_px: int) -> Image.Image:
     """Cuts out the largest square in the middle and resizes it to `size_px`, bicubic."""
     side = min(image.size)
@@ -130,6 +143,20 @@ def grid(rows: Iterable[Iterable[np.ndarray]], gap_px: int = 2) -> np.ndarray:
     """Lays pictures `[H, W, 3]` of one size, floats in [0, 1], out in rows on white."""
     padded = [np.concatenate([_with_gap(cell, gap_px) for cell in row], axis=1) for row in rows]
     return np.concatenate(padded, axis=0)[gap_px:, gap_px:]
+
+
+def _read(file: str | os.PathLike | BinaryIO, name: str) -> Image.Image:
+    try:
+        with Image.open(file) as image:
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise PictureError(f"{name} does not exist.") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{name} is not a picture that Pillow can read.") from error
+    except (*_DAMAGE, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PictureError(f"{name} cannot be read: {reason.rstrip('.')}.") from error
 
 
 def _with_gap(cell: np.ndarray, gap_px: int) -> np.ndarray:

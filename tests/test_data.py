@@ -1,18 +1,25 @@
 """Batches: each picture once an epoch, real crops, and the same whoever reads them and when."""
 
 import itertools
+import logging
 import multiprocessing
+import os
+import shutil
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.data import LoadAndCrop, batches, open_source
+from stya2k_jax.data import ReadAndCrop, batches
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import PictureError
+from stya2k_jax.sources import open_source
 
 CONTENTS, STYLES = 6, 5
+KINDS = ("content", "style")
 
 
 def write_flat(folder: Path, count: int, channel: int) -> None:
@@ -20,8 +27,8 @@ def write_flat(folder: Path, count: int, channel: int) -> None:
     folder.mkdir()
     for i in range(count):
         colour = [0, 0, 0]
-        colour[channel] = 10 * (i + 1)
-        Image.new("RGB", (9, 7), tuple(colour)).save(folder / f"{i}.png")
+        colour[channel] = 10 * (i % 25 + 1)
+        Image.new("RGB", (9, 7), tuple(colour)).save(folder / f"{i:03d}.png")
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +72,15 @@ def shown(found: list[dict[str, np.ndarray]]) -> tuple[list[int], list[int]]:
 def assert_equal(ours, theirs):
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
-        for kind in ("content", "style"):
-            np.testing.assert_array_equal(a[kind], b[kind])
+        assert sorted(a) == sorted(b) == ["content", "content_id", "style", "style_id"]
+        for name in a:
+            assert a[name].dtype == b[name].dtype
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def damage(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:45])
+    return path
 
 
 ### What a batch is
@@ -75,8 +89,8 @@ def assert_equal(ours, theirs):
 def test_a_batch_is_8_bit_crops_of_contents_and_styles():
     drawn = [open_source("demo:", kind) for kind in ("content", "style")]
     for batch in first(2, drawn, batch_size=3, load_size=20, crop_size=12):
-        assert sorted(batch) == ["content", "style"]
-        for pictures in batch.values():
+        assert sorted(batch) == ["content", "content_id", "style", "style_id"]
+        for pictures in (batch[kind] for kind in KINDS):
             assert pictures.shape == (3, 12, 12, 3) and pictures.dtype == np.uint8
         assert not np.array_equal(batch["content"], batch["style"])
 
@@ -89,7 +103,7 @@ def test_pictures_of_any_mode_and_shape_make_one_batch(tmp_path):
     assert batch["content"].shape == (3, 8, 8, 3)
 
 
-def test_crops_are_squares_cut_out_of_the_resized_picture_mirrored_half_of_the_time():
+def test_crops_are_squares_cut_out_of_the_resized_picture_mirrored_half_of_the_time(tmp_path):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 17, 3), dtype=np.uint8))
     resized = np.asarray(image.resize((12, 12), Image.Resampling.BICUBIC))
     cuts = {}
@@ -97,16 +111,28 @@ def test_crops_are_squares_cut_out_of_the_resized_picture_mirrored_half_of_the_t
         cut = resized[top : top + 9, left : left + 9]
         cuts[cut.tobytes()] = (top, left, False)
         cuts[cut[:, ::-1].tobytes()] = (top, left, True)
-    crop, rng = LoadAndCrop(load_size=12, crop_size=9), np.random.default_rng(0)
-    seen = [cuts[crop(image, rng).tobytes()] for _ in range(400)]  # a KeyError: not a cut
+    image.save(tmp_path / "only.png")
+    only = open_source(str(tmp_path), "content")
+    crop, rng = ReadAndCrop(only, "content", load_size=12, crop_size=9), np.random.default_rng(0)
+    # A KeyError would be something that is not cut out of the picture.
+    seen = [cuts[crop(0, rng)["content"].tobytes()] for _ in range(400)]
     assert len(set(seen)) == 4 * 4 * 2  # every corner occurs, both ways round
     assert 0.4 < np.mean([mirrored for *_, mirrored in seen]) < 0.6
 
 
 def test_a_crop_of_the_load_size_is_the_whole_picture(sources):
     for batch in first(2, sources, load_size=8, crop_size=8):
-        for pictures in batch.values():
+        for pictures in (batch[kind] for kind in KINDS):
             assert (pictures == pictures[:, :1, :1]).all()
+
+
+def test_a_batch_says_which_pictures_it_shows(sources):
+    found = first(5, sources)
+    for batch in found:
+        assert batch["content_id"].dtype == batch["style_id"].dtype == np.int64
+    assert shown(found) == tuple(
+        [int(i) for batch in found for i in batch[f"{kind}_id"]] for kind in KINDS
+    )
 
 
 ### Order
@@ -152,7 +178,7 @@ def test_a_picture_is_cut_anew_each_time_it_is_shown(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "only.png")
     only = open_source(str(tmp_path), "content")
     (batch,) = first(1, [only, only], batch_size=32, load_size=12, crop_size=8)
-    for pictures in batch.values():
+    for pictures in (batch[kind] for kind in KINDS):
         assert len({picture.tobytes() for picture in pictures}) > 16  # of 50 there are
 
 
@@ -168,17 +194,149 @@ def test_worker_processes_change_nothing(noisy):
     assert_equal(first(5, noisy, workers=2, **options), first(5, noisy, **options))
 
 
-### Errors
+### Several hosts
+
+
+@pytest.mark.parametrize(
+    ("shares", "workers"),
+    [
+        ([range(0, 4), range(4, 8)], 0),
+        ([range(0, 8, 2), range(1, 8, 2)], 0),
+        ([[6, 7], [0, 1], [2, 3], [4, 5]], 0),
+        ([[0, 4], [1, 5], [2, 6], [3, 7]], 0),
+        ([range(1, 8, 2)], 2),
+    ],
+    ids=["halves", "every second", "quarters", "every fourth", "every second, workers"],
+)
+def test_hosts_read_the_rows_that_one_would(noisy, shares, workers):
+    options = dict(batch_size=8, load_size=12, crop_size=8, start=2)
+    expected = first(3, noisy, **options)
+    for rows in shares:
+        found = first(3, noisy, rows=rows, workers=workers, **options)
+        assert_equal(found, [{name: x[list(rows)] for name, x in b.items()} for b in expected])
+
+
+def test_row_r_of_batch_i_is_always_the_same_sample(noisy):
+    options = dict(load_size=12, crop_size=8)
+    eight = first(3, noisy, batch_size=8, **options)
+    two = first(12, noisy, batch_size=2, **options)
+    for name in eight[0]:
+        np.testing.assert_array_equal(
+            np.concatenate([batch[name] for batch in eight]),
+            np.concatenate([batch[name] for batch in two]),
+        )
+
+
+@pytest.mark.parametrize("rows", [[], [4], [-1], [0, 9]])
+def test_rows_that_a_batch_does_not_have_are_refused(sources, rows):
+    with pytest.raises(ValueError, match="a batch has rows 0 to 3"):
+        first(1, sources, batch_size=4, rows=rows)
+
+
+### Pictures that cannot be read
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """500 pictures: Grain takes milliseconds to shuffle a handful."""
+    folder = tmp_path_factory.mktemp("whole") / "content"
+    write_flat(folder, 500, channel=0)
+    return open_source(str(folder), "style")
+
+
+@pytest.fixture(scope="module")
+def many(whole, tmp_path_factory):
+    """The same, of which number 17 is damaged."""
+    folder = tmp_path_factory.mktemp("many") / "content"
+    shutil.copytree(whole.root, folder)
+    damage(folder / "017.png")
+    return open_source(str(folder), "content")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_one_damaged_picture_of_500_is_passed_over_counted_and_named_once(
+    many, whole, workers, caplog
+):
+    with caplog.at_level(logging.WARNING):
+        found = first(20, [many, whole], batch_size=50, workers=workers)  # two epochs
+    ids = np.concatenate([batch["content_id"] for batch in found])
+    assert sorted(ids) == sorted([i for i in range(500) if i != 17] * 2 + [18, 18])
+    levels = np.concatenate([batch["content"][:, 0, 0, 0] for batch in found])
+    np.testing.assert_array_equal(levels, 10 * (ids % 25 + 1))
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith(f"config.content: {many.name(17)} ")
+    assert message.endswith("1 of 500 cannot be read so far.")
+
+
+def test_all_other_samples_are_as_if_the_picture_could_be_read(many, whole):
+    expected = first(10, [whole, whole], batch_size=50)
+    found = first(10, [many, whole], batch_size=50)
+    differ = 0
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a["style"], b["style"])
+        same = a["content_id"] == b["content_id"]
+        np.testing.assert_array_equal(a["content"][same], b["content"][same])
+        differ += (~same).sum()
+    assert differ == 1
+
+
+@pytest.mark.parametrize(("broken", "refused"), [(range(0, 5), False), (range(0, 12, 2), True)])
+def test_more_than_one_percent_end_the_run(tmp_path, whole, broken, refused):
+    shutil.copytree(whole.root, tmp_path / "content")  # 5 are one percent
+    for i in broken:
+        damage(tmp_path / "content" / f"{i:03d}.png")
+    content = open_source(str(tmp_path / "content"), "content")
+    if not refused:
+        found = first(10, [content, whole], batch_size=50)
+        ids = np.concatenate([batch["content_id"] for batch in found])
+        assert sorted(ids) == sorted([*range(5, 500)] + 5 * [5])
+        return
+    with pytest.raises(PictureError, match="6 of 500 pictures cannot be read, more than 1 %") as e:
+        first(10, [content, whole], batch_size=50)
+    assert sum(content.name(i) in str(e.value) for i in broken) == 3
+    assert "And 3 more. Replace or remove such pictures" in str(e.value)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_broken_picture_is_an_error_that_names_it_and_not_left_out(sources, tmp_path, workers):
+def test_one_damaged_picture_of_three_is_an_error_that_names_it(sources, tmp_path, workers):
     write_flat(tmp_path / "content", 3, channel=0)
-    path = tmp_path / "content" / "1.png"
-    path.write_bytes(path.read_bytes()[:45])
+    path = damage(tmp_path / "content" / "001.png")
     contents = open_source(str(tmp_path / "content"), "content")
-    with pytest.raises(PictureError, match=f"{path} "):
+    with pytest.raises(PictureError, match=f"config.content: 1 of 3 .*: {path} cannot be read"):
         first(1, [contents, sources[1]], batch_size=3, workers=workers)
+
+
+def test_a_folder_of_nothing_but_damage_is_refused_without_reading_all_of_it(sources):
+    class Damaged(type(sources[0])):
+        reads = []
+
+        def __getitem__(self, index):
+            self.reads.append(index)
+            raise PictureError(f"{index} is damaged.")
+
+    damaged = Damaged("", ("",) * 10_000)
+    with pytest.raises(PictureError, match="101 of 10000 pictures cannot be read"):
+        first(1, [damaged, sources[1]], batch_size=1)
+    assert len(Damaged.reads) < 1000  # by a few threads that read ahead
+
+
+### Workers
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_is_killed_is_an_error_and_no_hang(noisy, workers):
+    before = set(multiprocessing.active_children())
+    some = batches(*noisy, batch_size=2, load_size=8, crop_size=8, seed=0, workers=workers)
+    next(some)
+    children = set(multiprocessing.active_children()) - before
+    assert len(children) == workers
+    os.kill(children.pop().pid, signal.SIGKILL)
+    start = time.monotonic()
+    with pytest.raises(UserError, match="worker process, .*, was killed from outside"):
+        for _ in range(100):  # a few are read already
+            next(some)
+    assert time.monotonic() - start < 60
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_worker_processes_end_when_nobody_wants_more(noisy):
@@ -190,14 +348,7 @@ def test_worker_processes_end_when_nobody_wants_more(noisy):
     assert len(multiprocessing.active_children()) == before
 
 
-@pytest.mark.parametrize("kind", ["content", "style"])
-def test_a_folder_that_is_missing_or_empty_is_named_with_its_field(tmp_path, kind):
-    with pytest.raises(PictureError, match=f"config.{kind}: {tmp_path}/no does not exist"):
-        open_source(str(tmp_path / "no"), kind)
-    with pytest.raises(PictureError, match=f"config.{kind}: {tmp_path} holds no pictures"):
-        open_source(f"folder:{tmp_path}", kind)
-    with pytest.raises(PictureError, match=f"set --config.{kind}=FOLDER, or --config.{kind}=demo:"):
-        open_source("", kind)
+### Errors
 
 
 @pytest.mark.parametrize(

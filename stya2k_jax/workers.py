@@ -1,0 +1,69 @@
+"""Processes that read ahead: they end with the main process, and never leave it waiting."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grain
+import numpy as np
+from absl import flags
+
+from stya2k_jax.errors import UserError
+
+
+def read_ahead(dataset: grain.MapDataset, workers: int) -> Iterator[Any]:
+    """Yields the elements in order, read by `workers` processes; 0 reads in threads of this one.
+
+    Args:
+      dataset: of elements that are large, such as batches.
+      workers: how many processes.
+
+    Raises:
+      UserError: a worker was killed.
+    """
+    # Elements are large: read few ahead, Grain's default of 500 would fill the memory.
+    ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+    elements = dataset.to_iter_dataset(ahead)
+    if not workers:
+        return _closing(elements)
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # Grain reads its own when it starts processes
+    options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+    return map(_out_of_shared_memory, _closing(elements.mp_prefetch(options, _prepare_worker)))
+
+
+def _closing(dataset: grain.IterDataset) -> Iterator[Any]:
+    iterator = iter(dataset)
+    try:
+        yield from iterator
+    except RuntimeError as error:
+        if "Worker process was terminated" not in str(error):
+            raise
+        raise UserError(
+            "A worker process, one that reads pictures, was killed from outside, perhaps because "
+            "memory ran out; use fewer workers or a smaller batch, and start again."
+        ) from error
+    finally:
+        iterator.close()
+
+
+def _out_of_shared_memory(element: dict[str, Any]) -> dict[str, Any]:
+    # What is still in it when this process ends would be reported as a leak.
+    return {k: np.array(x) if isinstance(x, np.ndarray) else x for k, x in element.items()}
+
+
+def _prepare_worker(index: int, count: int) -> None:
+    """Leaves it to the main process when a worker ends."""
+    # Ctrl-C and schedulers signal all processes; the main one saves first and needs no corpses.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Grain's workers would go on for ever if the main process were killed.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
