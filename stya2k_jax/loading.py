@@ -68,14 +68,11 @@ def load(checkpoint: str | Path = MINI, **changes: Any) -> StyA2K:
 
 def _newest_painter(directory: Path, architecture):
     # Orbax takes seconds to import and only runs need it.
-    from stya2k_jax.checkpoint import FOLDER, Checkpoints
+    from stya2k_jax.checkpoint import Checkpoints
 
-    nothing = WeightsError(f"{directory} has no checkpoint yet; train longer.")
-    if not (directory / FOLDER).is_dir():  # which opening it would make
-        raise nothing
     graph, template = nnx.split(new_painter(architecture))
     with Checkpoints(directory, read_only=True) as checkpoints:
         step = checkpoints.latest()
         if step is None:
-            raise nothing
+            raise WeightsError(f"{directory} has no whole checkpoint yet; train longer.")
         return nnx.merge(graph, checkpoints.restore(step, painter=template)["painter"])

@@ -3,13 +3,16 @@
 import json
 import os
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from safetensors.numpy import save_file
 
 import stya2k_jax
 from stya2k_jax.architecture import Architecture
+from stya2k_jax.checkpoint import Checkpoints
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
     ENCODER_FILE,
@@ -129,9 +132,26 @@ def test_an_encoder_and_a_painter_of_different_widths_are_refused(directory):
 def test_a_run_without_a_checkpoint_is_refused_and_left_alone(tmp_path):
     save_encoder(tmp_path, small_model()[0].encoder, ARCHITECTURE)
     save_architecture(tmp_path, ARCHITECTURE)
-    with pytest.raises(WeightsError, match="has no checkpoint yet"):
+    with pytest.raises(WeightsError, match="has no whole checkpoint yet"):
         stya2k_jax.load(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [ARCHITECTURE_FILE, ENCODER_FILE]
+
+
+def test_of_a_run_the_newest_whole_checkpoint_is_opened(tmp_path, caplog):
+    model = small_model()[0]
+    save_encoder(tmp_path, model.encoder, model.architecture)
+    save_architecture(tmp_path, model.architecture)
+    painter = nnx.state(model.painter)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, painter=painter)
+        checkpoints.save(2, painter=jax.tree.map(jnp.zeros_like, painter))
+    damaged = tmp_path / "checkpoints" / "2" / "painter" / "_METADATA"
+    cut_off(damaged)
+    opened = named_arrays(stya2k_jax.load(tmp_path).painter)
+    for name, array in named_arrays(model.painter).items():
+        np.testing.assert_array_equal(opened[name], array, err_msg=name)
+    assert "painter/_METADATA has changed" in caplog.text
+    assert damaged.exists()  # opening a model moves nothing
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"width": 0.125, "colour": 1}'])
