@@ -9,7 +9,7 @@ MINI := runs/mini
 VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
 PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
 
-.PHONY: demo train-mini ablations test parity check format clean
+.PHONY: demo train-mini ablations test parity faults check format clean
 
 demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
@@ -39,10 +39,14 @@ ablations: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(PYTEST) -m "not parity"
+	$(PYTEST) -m "not parity and not faults"
 
 parity: $(VENV)/installed-torch
 	$(PYTEST) -m parity
+
+# Kills, signals and lost processes, one after the other: about half an hour. FAULTS=short: a few of each.
+faults: $(VENV)/installed-test
+	STYA2K_FAULTS=$(FAULTS) $(RUN) -m pytest -q -m faults
 
 check: test parity
 

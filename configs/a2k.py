@@ -15,7 +15,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.task = "painter"  # what is trained; "encoder": see configs/encoder_mini.py
     config.seed = 0
 
-    # Input: a folder each (searched recursively), or "demo:" for pictures the project draws.
+    # Input: a folder each (searched recursively), "arrayrecord:DIR" that was packed by
+    # `python -m stya2k_jax.prepare`, "tfds:coco/2014" or another name of TensorFlow Datasets, or
+    # "demo:" for pictures that the project draws.
     config.content = "data/coco"
     config.style = "data/wikiart"
     config.load_size = 512  # pictures are squashed to this square ...
@@ -45,6 +47,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Optimization: Adam. Batch and steps count over all devices together.
     config.batch_size = 8
+    config.accumulate = 1  # parts of a batch that are worked on one after the other: less memory
     config.steps = 5 * 82_783 // 8  # five epochs of COCO; the paper's 400K counts images
     config.epochs = 5  # into which the schedule divides the steps
     config.learning_rate = 2e-4
@@ -53,6 +56,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Records.
     config.checkpoint_every = 1000
-    config.keep_checkpoints = 3
+    config.keep_checkpoints = 3  # the newest ...
+    config.keep_every = 0  # ... and those of every so many steps for good; 0: none
     config.images_every = 1000
     return config

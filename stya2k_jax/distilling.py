@@ -10,15 +10,15 @@ import ml_collections
 import numpy as np
 from flax import nnx
 
-from stya2k_jax import data, loop, training
+from stya2k_jax import loop, training
 from stya2k_jax.architecture import TAPS, Architecture
 from stya2k_jax.encoder import CONVOLUTIONS, Encoder
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import crop_square, to_float
 from stya2k_jax.layers import Conv1x1
-from stya2k_jax.loop import CONFIG_FILE
 from stya2k_jax.narrowing import narrow_encoder
 from stya2k_jax.normalise import normalise_encoder
+from stya2k_jax.sources import open_sources
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
     ENCODER_FILE,
@@ -109,13 +109,16 @@ def make_loss(student: Student, teacher: Encoder):
     return loss_fn
 
 
-def distil(config: ml_collections.ConfigDict, workdir: Path) -> int:
+def distil(
+    config: ml_collections.ConfigDict, workdir: Path, allow_changes: Sequence[str] = ()
+) -> int:
     """Trains an encoder of `config.width` to give the features of `config.encoder`, the teacher.
 
     Args:
       config: as `configs/encoder_mini.py` gives it.
       workdir: receives what `loop.fit` writes and, at the end, `encoder.safetensors`, rescaled so
         that every channel but the weak has a mean activation of 1 over contents, and the heads.
+      allow_changes: config fields in which a run that goes on may differ from before.
 
     Returns:
       The step that was reached and saved.
@@ -125,8 +128,8 @@ def distil(config: ml_collections.ConfigDict, workdir: Path) -> int:
     """
     workdir = Path(workdir).absolute()
     loop.check_config(config)
-    training.make_mesh(config.batch_size)  # refuses a batch that does not divide
-    sources = [data.open_source(config[kind], kind) for kind in ("content", "style")]
+    training.make_mesh(config.batch_size, config.accumulate)  # refuses what does not divide
+    collections = open_sources(config)
     try:
         teacher, teacher_architecture = load_encoder(config.encoder)
     except WeightsError as error:
@@ -137,11 +140,11 @@ def distil(config: ml_collections.ConfigDict, workdir: Path) -> int:
             f"config.width={config.width} is wider than the teacher, {teacher_architecture.width}; "
             "a student has fewer channels."
         )
-    if (workdir / CONFIG_FILE).is_file():  # its numbers come from the checkpoint
+    if loop.has_checkpoints(workdir):  # its numbers come from there
         student = new_student(architecture, teacher_architecture, config.seed)
     else:
         loop.check_unused(workdir, (ENCODER_FILE, ARCHITECTURE_FILE, PAINTER_FILE))
-        student = start_student(architecture, teacher, teacher_architecture, sources)
+        student = start_student(architecture, teacher, teacher_architecture, collections)
     workdir.mkdir(parents=True, exist_ok=True)
     task = loop.Task(
         "student",
@@ -150,10 +153,11 @@ def distil(config: ml_collections.ConfigDict, workdir: Path) -> int:
         {"teacher": nnx.state(teacher)},
         lambda *_: None,  # features are not to be looked at
     )
-    step, params = loop.fit(config, workdir, task, sources)
-    if step >= config.steps:
+    step, params = loop.fit(config, workdir, task, collections, allow_changes)
+    if step >= config.steps and jax.process_index() == 0:
+        params = jax.tree.map(lambda x: x.addressable_data(0), params)
         student = rescaled(
-            nnx.merge(nnx.graphdef(student), params), _some(sources[0], NORMALISED_OVER)
+            nnx.merge(nnx.graphdef(student), params), _some(collections[0], NORMALISED_OVER)
         )
         save_module(workdir / HEADS_FILE, student.heads, teacher_architecture)
         save_encoder(workdir, student.encoder, architecture)
@@ -172,7 +176,7 @@ def start_student(
       architecture: of the student.
       teacher: the wider encoder.
       teacher_architecture: its architecture.
-      sources: of pictures, as `data.open_source` gives them.
+      sources: of pictures, as `open_source` gives them.
     """
     pictures = np.stack([x for source in sources for x in _some(source, FITTED_OVER)])
     student = new_student(architecture, teacher_architecture, None)

@@ -1,26 +1,32 @@
 """The training loop in a directory: steps, checkpoints, curves and pictures, with exact resume."""
 
+import hashlib
 import json
 import logging
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import ml_collections
+import numpy as np
 import optax
 from flax import nnx
 from tqdm import tqdm
 
 from stya2k_jax import data, training
 from stya2k_jax.checkpoint import FOLDER, Checkpoints
+from stya2k_jax.collection import Source
 from stya2k_jax.errors import UserError
-from stya2k_jax.files import write_whole
 from stya2k_jax.records import Records
+from stya2k_jax.results import changes, write_json
+from stya2k_jax.stopping import StopRequest, unless_stopped
+from stya2k_jax.weights import named_leaves
 
 CONFIG_FILE = "config.json"
+# Fields that change no number, so that a run may go on with others.
+FREE_FIELDS = ("workers", "checkpoint_every", "keep_checkpoints", "keep_every", "images_every")
+FIELD_OF = {"teacher": "encoder"}  # where a network that is not trained is called otherwise
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +39,15 @@ class Task(NamedTuple):
       network: the trained network, fresh.
       loss_fn: `loss_fn(params, frozen, batch) -> (loss, metrics)`.
       frozen: the numbers that `loss_fn` takes and that are never trained.
-      save_pictures: `save_pictures(step, params, frozen, batch)` writes what there is to see.
+      save_pictures: `save_pictures(step, params, frozen, batch)` writes what there is to see, of
+        this process's rows of the batch.
     """
 
     name: str
     network: nnx.Module
     loss_fn: Callable
     frozen: dict[str, nnx.State]
-    save_pictures: Callable[[int, nnx.State, dict, dict[str, jax.Array]], None]
+    save_pictures: Callable[[int, nnx.State, dict, data.Batch], None]
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
@@ -49,9 +56,18 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     Raises:
       UserError: a number that makes no sense, or no such schedule.
     """
-    for field in ("steps", "epochs", "checkpoint_every", "keep_checkpoints", "images_every"):
+    for field in (
+        "steps",
+        "epochs",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "images_every",
+        "accumulate",
+    ):
         if config[field] < 1:
             raise UserError(f"config.{field}={config[field]} is too small; use at least 1.")
+    if config.keep_every < 0:
+        raise UserError(f"config.keep_every={config.keep_every} is below 0; use 0 to keep no more.")
     if not config.learning_rate > 0:
         raise UserError(f"config.learning_rate={config.learning_rate} must be above 0.")
     if config.clip_norm < 0:
@@ -66,7 +82,11 @@ def check_config(config: ml_collections.ConfigDict) -> None:
 
 
 def fit(
-    config: ml_collections.ConfigDict, workdir: Path, task: Task, sources: list[Sequence]
+    config: ml_collections.ConfigDict,
+    workdir: Path,
+    task: Task,
+    sources: list[Source],
+    allow_changes: Sequence[str] = (),
 ) -> tuple[int, nnx.State]:
     """Trains until `config.steps`, or until SIGTERM or Ctrl-C, from the newest checkpoint if any.
 
@@ -75,37 +95,46 @@ def fit(
       workdir: an existing directory; receives `checkpoints/`, `metrics.jsonl`, TensorBoard files
         and `images/`.
       task: what is trained.
-      sources: contents and styles, as `data.open_source` gives them.
+      sources: contents and styles, as `sources.open_source` gives them.
+      allow_changes: fields of the config in which a run that goes on may differ from before.
 
     Returns:
       The step that was reached and saved, and the trained parameters.
 
     Raises:
       NotFiniteError: the loss or the gradient is NaN or infinite.
+      CheckpointError: a checkpoint cannot be written; the one before is whole.
+      UserError: the run in the directory was started with another config or other pictures.
     """
-    mesh = training.make_mesh(config.batch_size)
+    mesh = training.make_mesh(config.batch_size, config.accumulate)
     schedule = schedule_of(config)
     optimizer = training.make_optimizer(schedule, config.clip_norm or None)
-    train_step = training.make_train_step(task.loss_fn, optimizer, mesh)
+    train_step = training.make_train_step(task.loss_fn, optimizer, mesh, config.accumulate)
     state = training.new_state(task.network, optimizer, mesh)
-    frozen = jax.device_put(task.frozen, jax.sharding.NamedSharding(mesh, jax.P()))
+    frozen = training.on_every_device(task.frozen, mesh)
     logger.info(
-        "%d x %s; %s parameters trained, %s frozen; %d contents, %d styles; %s",
-        *(jax.device_count(), jax.devices()[0].device_kind),
+        "%d x %s in %d process(es); %s parameters trained, %s frozen; %d contents, %d styles; %s",
+        *(jax.device_count(), jax.devices()[0].device_kind, jax.process_count()),
         *(f"{_size(state.params):,}", f"{_size(frozen):,}"),
         *map(len, sources),
         workdir,
     )
+    keep_settings(workdir, settings_of(config, sources, task.frozen), allow_changes)
     with (
-        Checkpoints(workdir, keep=config.keep_checkpoints) as checkpoints,
+        Checkpoints(
+            workdir, keep=config.keep_checkpoints, keep_every=config.keep_every or None
+        ) as checkpoints,
         Records(workdir, schedule, config.batch_size) as records,
-        _stop_signals() as stop,
+        StopRequest() as stop,
     ):
-        done = checkpoints.latest() or 0
-        if done:
+        done = checkpoints.latest()
+        if done is not None:
             state = _restore(checkpoints, done, task.name, state)
             logger.info("resuming from step %d in %s", done, checkpoints.directory)
-        _keep_config(workdir, config)
+        done = done or 0
+        if done >= config.steps:
+            return done, state.params
+        rows = training.local_rows(config.batch_size, mesh)
         batches = data.batches(
             *sources,
             batch_size=config.batch_size,
@@ -114,24 +143,33 @@ def fit(
             seed=config.seed,
             start=done,
             workers=config.workers,
+            rows=rows,
         )
-        steps = range(done + 1, config.steps + 1)
-        for step in tqdm(steps, "training", config.steps, initial=done, unit="step"):
-            batch = training.shard_batch(next(batches), mesh)
-            state, metrics = train_step(state, frozen, batch)
+        batch = next(batches)
+        arguments = state, frozen, training.shard_batch(_pictures(batch), mesh)
+        run_step = unless_stopped(lambda: train_step.lower(*arguments).compile(), stop)
+        step = done
+        if run_step is None:  # stopped before the first step
+            checkpoints.save(step, **_items(task, state))
+        for step in _progress_bar(done, config.steps) if run_step else ():
+            pictures = training.shard_batch(_pictures(batch), mesh)
+            state, metrics = run_step(state, frozen, pictures)
             # The device has its next step before the numbers of the last one are asked for.
             records.flush()
             records.put(step, metrics)
-            last = bool(stop) or step == config.steps
+            checkpoints.check()
+            last = stop.after(step) or step == config.steps
             if last or step % config.checkpoint_every == 0:
                 records.flush()  # refuses a step that is not finite
-                checkpoints.save(step, **{task.name: state.params, "training": _progress(state)})
+                checkpoints.save(step, **_items(task, state))
             if last or step % config.images_every == 0:
                 task.save_pictures(step, state.params, frozen, batch)
-            if stop:
-                logger.info("stopped by %s", stop[0])
-                return step, state.params
-    return max(done, config.steps), state.params
+            if last:
+                break
+            batch = next(batches)
+        if stop.signal:
+            logger.info("stopped by %s", stop.signal)
+    return step, state.params
 
 
 def schedule_of(config: ml_collections.ConfigDict) -> optax.Schedule:
@@ -154,14 +192,78 @@ def check_unused(workdir: Path, files: Sequence[str]) -> None:
             )
 
 
-def _keep_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
-    """Writes `config.json`, and says what is not as it was when the run was last started."""
-    path, now = workdir / CONFIG_FILE, json.loads(_json(config))
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    for field, value in before.items():
-        if now.get(field) != value:
-            logger.warning("config.%s was %r before, is %r now", field, value, now.get(field))
-    write_whole(path, lambda name: Path(name).write_text(_json(config), encoding="utf-8"))
+def settings_of(
+    config: ml_collections.ConfigDict, sources: Sequence[Source], frozen: dict[str, nnx.State]
+) -> dict[str, dict[str, Any]]:
+    """Returns all that decides over the numbers of a run: the config, and what its paths lead to.
+
+    Args:
+      config: of the run.
+      sources: contents and styles.
+      frozen: the networks that are not trained, by name.
+    """
+    found = {
+        kind: {"pictures": len(source), "fingerprint": source.fingerprint()}
+        for kind, source in zip(("content", "style"), sources, strict=True)
+    }
+    found |= {name: {"fingerprint": _fingerprint(state)} for name, state in frozen.items()}
+    return {"config": json.loads(config.to_json_best_effort()), "found": found}
+
+
+def keep_settings(
+    workdir: Path, settings: dict[str, dict[str, Any]], allow_changes: Sequence[str] = ()
+) -> None:
+    """Writes what `settings_of` gives into a run's directory, or compares with what is there.
+
+    A run that has no checkpoint yet may be started anew with anything.
+
+    Raises:
+      UserError: names every field that would change the numbers and is not in `allow_changes`.
+    """
+    for field in allow_changes:
+        if field not in settings["config"]:
+            raise UserError(f"--allow_changes={field}: there is no such config field.")
+    path, now = workdir / CONFIG_FILE, settings
+    if has_checkpoints(workdir) and path.is_file():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            before = {part: before[part] for part in ("config", "found")}
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path} is damaged ({error!r}); put back the file of this run, or choose another "
+                "--workdir."
+            ) from error
+        changed = dict(_differences(before, now))
+        for field in allow_changes:
+            if field in changed:
+                logger.warning("%s, as --allow_changes says", changed.pop(field))
+        if changed:
+            raise UserError(
+                f"{workdir} holds a run that was started otherwise:\n  "
+                + "\n  ".join(changed.values())
+                + "\nStart it as before, choose another --workdir, or go on all the same with "
+                f"--allow_changes={','.join(changed)}."
+            )
+    if jax.process_index() == 0:
+        write_json(path, now)
+
+
+def has_checkpoints(workdir: Path) -> bool:
+    """Tells whether a run has saved anything, whole or not."""
+    return any(path.name.isdigit() for path in (workdir / FOLDER).glob("*"))
+
+
+def _differences(before: dict, now: dict) -> Iterator[tuple[str, str]]:
+    """Yields the fields that differ, and what to say of them."""
+    for field in {**before["config"], **now["config"]}:
+        if field not in FREE_FIELDS:
+            for line in changes(*({field: part["config"].get(field)} for part in (before, now))):
+                yield field, f"config.{line}"
+    for name in {**before["found"], **now["found"]}:
+        was, field = before["found"].get(name), FIELD_OF.get(name, name)
+        if was != now["found"].get(name):
+            lines = changes({field: was}, {field: now["found"].get(name)})
+            yield field, "; ".join(f"config.{line}" for line in lines)
 
 
 def _restore(
@@ -172,31 +274,31 @@ def _restore(
     return training.TrainState(progress["step"], items[name], progress["opt_state"])
 
 
+def _items(task: Task, state: training.TrainState) -> dict[str, Any]:
+    return {task.name: state.params, "training": _progress(state)}
+
+
 def _progress(state: training.TrainState) -> dict[str, Any]:
     # The input position is the step: batch i is a function of the seed and of i.
     return {"step": state.step, "opt_state": state.opt_state}
 
 
-@contextmanager
-def _stop_signals() -> Iterator[list[str]]:
-    """Yields a list that SIGTERM or Ctrl-C put their name into; a second one interrupts at once."""
-    caught: list[str] = []
-
-    def note(number: int, _: Any) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _progress_bar(done: int, steps: int) -> Iterable[int]:
+    hidden = jax.process_index() != 0
+    numbers = range(done + 1, steps + 1)
+    return tqdm(numbers, "training", steps, initial=done, unit="step", disable=hidden)
 
 
-def _json(config: ml_collections.ConfigDict) -> str:
-    return json.dumps(config.to_dict(), indent=2) + "\n"
+def _pictures(batch: data.Batch) -> data.Batch:
+    return {kind: batch[kind] for kind in ("content", "style")}
+
+
+def _fingerprint(tree: Any) -> str:
+    digest = hashlib.sha256()
+    for name, leaf in named_leaves(tree):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(leaf))
+    return digest.hexdigest()
 
 
 def _size(tree: Any) -> int:

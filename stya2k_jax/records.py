@@ -118,11 +118,13 @@ class Samples:
         self._stylize = stylize
 
     def save(
-        self, step: int, params: nnx.State, encoder: nnx.State, batch: dict[str, jax.Array]
+        self, step: int, params: nnx.State, encoder: nnx.State, batch: dict[str, np.ndarray]
     ) -> None:
-        """Stylizes the first pictures of a batch and writes the grid."""
+        """Stylizes the first pictures of a batch of this process and writes the grid."""
         if jax.process_index() != 0:
             return
+        # Only this process works on them, so nothing may lie on another one's devices.
+        params, encoder = jax.tree.map(lambda x: x.addressable_data(0), (params, encoder))
         content, style = (np.asarray(batch[k])[: self._rows] for k in ("content", "style"))
         content, style = np.asarray(as_float(content)), np.asarray(as_float(style))
         stylized = np.asarray(self._stylize(params, encoder, content, style))

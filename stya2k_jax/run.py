@@ -1,6 +1,7 @@
 """One training run of a painter in a directory: from a config to a model that can be opened."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -8,7 +9,7 @@ import ml_collections
 import numpy as np
 from flax import nnx
 
-from stya2k_jax import data, loop, training
+from stya2k_jax import loop, training
 from stya2k_jax.architecture import Architecture
 from stya2k_jax.distilling import HEADS_FILE, load_student
 from stya2k_jax.encoder import Encoder
@@ -18,6 +19,7 @@ from stya2k_jax.loading import MINI, load
 from stya2k_jax.model import Painter
 from stya2k_jax.records import Samples
 from stya2k_jax.results import changes
+from stya2k_jax.sources import open_sources
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
     PAINTER_FILE,
@@ -35,25 +37,29 @@ RANDOM = "random"
 SURROGATE = "surrogate:"
 
 
-def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
+def train(
+    config: ml_collections.ConfigDict, workdir: Path, allow_changes: Sequence[str] = ()
+) -> int:
     """Trains a painter; see `stya2k_jax.loop.fit`.
 
     Args:
       config: as `configs/a2k.py` gives it.
       workdir: receives what `fit` writes, and once the encoder and the architecture, so that the
         directory is a model that `stya2k_jax.load` opens.
+      allow_changes: config fields in which a run that goes on may differ from before.
 
     Returns:
       The step that was reached and saved.
 
     Raises:
       NotFiniteError: the loss or the gradient is NaN or infinite.
-      UserError: a config field that makes no sense, or the directory holds another network's run.
+      CheckpointError: a checkpoint cannot be written.
+      UserError: a config field that makes no sense, or the directory holds another run.
     """
     workdir = Path(workdir).absolute()
     loop.check_config(config)
-    training.make_mesh(config.batch_size)  # refuses a batch that does not divide
-    sources = [data.open_source(config[kind], kind) for kind in ("content", "style")]
+    training.make_mesh(config.batch_size, config.accumulate)  # refuses what does not divide
+    collections = open_sources(config)
     encoder, architecture = _encoder(config)
     loss_encoder = _loss_encoder(config)
     painter = _painter(config, architecture)
@@ -77,7 +83,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
         frozen,
         lambda step, params, frozen, batch: samples.save(step, params, frozen["encoder"], batch),
     )
-    return loop.fit(config, workdir, task, sources)[0]
+    return loop.fit(config, workdir, task, collections, allow_changes)[0]
 
 
 def _encoder(config: ml_collections.ConfigDict) -> tuple[Encoder, Architecture]:
@@ -167,7 +173,7 @@ def _open_workdir(workdir: Path, encoder: Encoder, architecture: Architecture) -
                 f"{workdir} holds a run with another encoder; choose another --workdir or the "
                 "encoder it was started with."
             )
-    else:
+    elif jax.process_index() == 0:
         loop.check_unused(workdir, (PAINTER_FILE, HEADS_FILE))
         save_encoder(workdir, encoder, architecture)
         save_architecture(workdir, architecture)

@@ -1,10 +1,13 @@
 """The command `train.py`, also `stya2k-train`."""
 
 import logging
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import jax
 from absl import flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
@@ -22,23 +25,74 @@ def main() -> None:
     workdir = flags.DEFINE_string(
         "workdir", None, "Directory of the run; a run that is in it already goes on."
     )
+    allowed = flags.DEFINE_list(
+        "allow_changes",
+        [],
+        "Config fields in which a run that goes on may differ from how it was started.",
+    )
+    coordinator = flags.DEFINE_string(
+        "coordinator", None, "HOST:PORT of process 0 of a run of several (or STYA2K_COORDINATOR)."
+    )
+    processes = flags.DEFINE_integer(
+        "processes", None, "How many processes train together (or STYA2K_PROCESSES)."
+    )
+    process = flags.DEFINE_integer(
+        "process", None, "Number of this process, from 0 (or STYA2K_PROCESS)."
+    )
+    detect = flags.DEFINE_bool(
+        "distributed", False, "Finds the other processes itself: SLURM, Open MPI, TPU pods."
+    )
+    join_timeout = flags.DEFINE_integer(
+        "join_timeout", 300, "Seconds to wait for the other processes."
+    )
+    cache = flags.DEFINE_string(
+        "compile_cache",
+        None,
+        "Directory that keeps compiled programs for the next start; '' for none. By default "
+        "JAX_COMPILATION_CACHE_DIR, or a directory of the user's cache.",
+    )
     flags.mark_flags_as_required(["config", "workdir"])
     _let_configs_import_their_neighbours(sys.argv)
 
     def run(_) -> None:
         # Heavy: only once the flags are known to be right.
+        from stya2k_jax import compile_cache, distributed, stopping
         from stya2k_jax.distilling import distil
         from stya2k_jax.run import train
 
-        logging.getLogger("stya2k_jax").setLevel(logging.INFO)
+        task = _chosen(config.value.task, painter=train, encoder=distil)
+        place = distributed.place_of(
+            coordinator.value, processes.value, process.value, detect.value
+        )
+        compile_cache.use(cache.value)
+        distributed.join(place, join_timeout.value)
+        first = jax.process_index() == 0
+        logging.getLogger("stya2k_jax").setLevel(logging.INFO if first else logging.WARNING)
         logging.getLogger().removeHandler(absl_logging.get_absl_handler())  # tqdm's prints
-        with logging_redirect_tqdm():
-            step = _chosen(config.value.task, painter=train, encoder=distil)(
-                config.value, Path(workdir.value)
-            )
-        print(f"Step {step} of {config.value.steps} is saved in {workdir.value}")
+        try:
+            with logging_redirect_tqdm():
+                step = task(config.value, Path(workdir.value), allowed.value)
+        except Exception as error:
+            if jax.process_count() == 1:
+                raise
+            distributed.leave_at_once(_said(error))
+        if first:
+            print(f"Step {step} of {config.value.steps} is saved in {workdir.value}", flush=True)
+        if stopping.compiling():
+            os._exit(0)
 
     command_line.run(run)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        return (
+            f"{str(error).splitlines()[0]}\nIf another process of this run is gone, start them all "
+            "again: they go on from the newest checkpoint."
+        )
+    return "".join(traceback.format_exception(error))
 
 
 def _chosen(task: str, **tasks: Callable) -> Callable:

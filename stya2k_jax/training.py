@@ -171,44 +171,100 @@ def new_state(
     """Returns the state before the first step, the same on every device of the mesh."""
     params = jax.tree.map(jnp.copy, nnx.state(network))  # a step donates its state
     state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
-    return jax.device_put(state, NamedSharding(mesh, jax.P()))
+    return on_every_device(state, mesh)
 
 
-def make_mesh(batch_size: int) -> Mesh:
-    """Returns a mesh of all devices over `"data"`, along which a batch is split.
+def on_every_device(tree, mesh: Mesh):
+    """Returns a tree of arrays that every device of the mesh holds, the same in every process."""
+    everywhere = NamedSharding(mesh, jax.P())
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(everywhere, np.asarray(x)), tree
+    )
+
+
+def make_mesh(batch_size: int, accumulate: int = 1) -> Mesh:
+    """Returns a mesh of all devices of all processes over `"data"`, along which a batch is split.
 
     Raises:
-      UserError: the batch does not divide among the devices.
+      UserError: the batch does not divide among the devices and the parts that they accumulate.
     """
     devices = jax.device_count()
-    if batch_size < 1 or batch_size % devices:
+    if batch_size < 1 or accumulate < 1 or batch_size % (devices * accumulate):
+        parts = f" times accumulate={accumulate}" if accumulate != 1 else ""
         raise UserError(
-            f"batch_size={batch_size} does not divide among {devices} devices; "
-            f"use a multiple of {devices}."
+            f"batch_size={batch_size} does not divide among {devices} devices{parts}; "
+            f"use a multiple of {devices * max(accumulate, 1)}."
         )
     return jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
 
 
+def local_rows(batch_size: int, mesh: Mesh) -> list[int]:
+    """Returns which rows of a batch lie on the devices of this process, in order."""
+    placed = _by_picture(mesh).addressable_devices_indices_map((batch_size,))
+    return sorted({row for (rows,) in placed.values() for row in range(batch_size)[rows]})
+
+
 def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Puts a batch on the devices, split along its first axis."""
-    return jax.device_put(batch, NamedSharding(mesh, jax.P("data")))
+    """Puts this process's rows of a batch, `local_rows`, on its devices; returns whole batches."""
+    sharding = _by_picture(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()
+    }
 
 
-def make_train_step(loss_fn, optimizer: optax.GradientTransformation, mesh: Mesh):
+def make_train_step(
+    loss_fn, optimizer: optax.GradientTransformation, mesh: Mesh, accumulate: int = 1
+):
     """Builds `train_step(state, frozen, batch) -> (state, metrics)`, batches split over `mesh`.
 
     `state` is donated: its buffers are reused, so keep only the one returned.
+
+    Args:
+      loss_fn: `loss_fn(params, frozen, batch) -> (loss, metrics)`, means over the batch.
+      optimizer: changes the parameters.
+      mesh: of `make_mesh`.
+      accumulate: into how many parts each device's pictures are divided; gradients and metrics are
+        the means over the parts, which are worked on one after the other in the memory of one.
     """
-    everywhere, by_picture = NamedSharding(mesh, jax.P()), NamedSharding(mesh, jax.P("data"))
+    everywhere, by_picture = NamedSharding(mesh, jax.P()), _by_picture(mesh)
     shardings = dict(in_shardings=(everywhere, everywhere, by_picture), out_shardings=everywhere)
+    grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+
+    def gradient(params: nnx.State, frozen: dict, batch: dict[str, jax.Array]):
+        (_, metrics), grads = grad_fn(params, frozen, batch)
+        return metrics, grads
+
+    def mean_gradient(params: nnx.State, frozen: dict, batch: dict[str, jax.Array]):
+        parts = jax.tree.map(partial(_parts, count=accumulate, mesh=mesh), batch)
+        first = jax.tree.map(lambda x: x[0], parts)
+        shapes = jax.eval_shape(gradient, params, frozen, first)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+        def add(total, part):
+            return jax.tree.map(jnp.add, total, gradient(params, frozen, part)), None
+
+        total, _ = jax.lax.scan(add, zeros, parts)
+        return jax.tree.map(lambda x: x / accumulate, total)
 
     @partial(jax.jit, donate_argnums=(0,), **shardings)
     def train_step(state: TrainState, frozen: dict, batch: dict[str, jax.Array]):
-        grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-        (_, metrics), grads = grad_fn(state.params, frozen, batch)
+        work_out = gradient if accumulate == 1 else mean_gradient
+        metrics, grads = work_out(state.params, frozen, batch)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics |= {"grad_norm": optax.tree.norm(grads)}
         return TrainState(state.step + 1, params, opt_state), metrics
 
     return train_step
+
+
+def _by_picture(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, jax.P("data"))
+
+
+def _parts(x: jax.Array, count: int, mesh: Mesh) -> jax.Array:
+    """Divides a batch `[b, ...]` into `[count, b / count, ...]` without moving a picture."""
+    devices = mesh.shape["data"]
+    x = x.reshape(devices, count, -1, *x.shape[1:]).swapaxes(0, 1)
+    x = x.reshape(count, -1, *x.shape[3:])
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, jax.P(None, "data")))

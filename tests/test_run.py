@@ -68,7 +68,7 @@ def test_every_step_has_its_numbers(unbroken):
 def test_a_run_leaves_pictures_tensorboard_files_and_its_config(unbroken):
     assert [path.name for path in (unbroken / "images").iterdir()] == ["step_000004.png"]
     assert list((unbroken / "tensorboard").iterdir())
-    assert json.loads((unbroken / "config.json").read_text())["steps"] == 4
+    assert json.loads((unbroken / "config.json").read_text())["config"]["steps"] == 4
 
 
 def test_a_finished_run_does_nothing_when_started_again(unbroken):

@@ -1,0 +1,38 @@
+"""Compiled programs on disk, so that a run that starts again does not compile again."""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+import jax
+
+_CPU = Path("/proc/cpuinfo")
+_SECONDS_WORTH_KEEPING = 1.0
+
+
+def use(directory: str | None) -> None:
+    """Lets JAX keep compiled programs in a directory.
+
+    Args:
+      directory: made where needed; "" keeps none. None: what JAX has been told, for instance by
+        JAX_COMPILATION_CACHE_DIR, else `stya2k_jax` in the user's cache (XDG_CACHE_HOME).
+    """
+    if directory is None:
+        if jax.config.jax_compilation_cache_dir:
+            return
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        directory = str(Path(home) / "stya2k_jax" / _machine())
+    jax.config.update("jax_compilation_cache_dir", directory or None)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS_WORTH_KEEPING)
+
+
+def _machine() -> str:
+    """Returns a name that machines share only if they run the same instructions.
+
+    A home directory may lie on many machines, and what was compiled for one processor crashes
+    another.
+    """
+    lines = _CPU.read_text().splitlines() if _CPU.is_file() else [platform.processor()]
+    features = next((line for line in lines if line.startswith("flags")), lines[0])
+    return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:12]}"

@@ -1,0 +1,150 @@
+"""Several processes, on one host or many, that train one model together."""
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+
+from stya2k_jax.errors import UserError
+
+# A process that is gone is noticed after this at the latest, so that nobody waits for it for ever.
+HEARTBEAT_TIMEOUT_S = 30
+
+_ENVIRONMENT = {
+    "coordinator": "STYA2K_COORDINATOR",
+    "processes": "STYA2K_PROCESSES",
+    "process": "STYA2K_PROCESS",
+}
+_TPU_HOSTS = "TPU_WORKER_HOSTNAMES"  # set on every host of a TPU pod
+
+
+class JoinError(UserError):
+    """A process that cannot join the others; it never trains alone instead."""
+
+
+class Place(NamedTuple):
+    """A process's place among those of a run.
+
+    Attributes:
+      coordinator: `HOST:PORT` of process 0; None: JAX finds out (TPU pods, SLURM, Open MPI).
+      processes: how many there are; None: JAX finds out.
+      process: the number of this one, from 0; None: JAX finds out.
+    """
+
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+
+
+def place_of(
+    coordinator: str | None,
+    processes: int | None,
+    process: int | None,
+    detect: bool,
+    environment: Mapping[str, str] = os.environ,
+) -> Place | None:
+    """Returns where this process belongs, or None if it is the only one.
+
+    Args:
+      coordinator: as given on the command line, before the environment's STYA2K_COORDINATOR.
+      processes: before STYA2K_PROCESSES.
+      process: before STYA2K_PROCESS.
+      detect: asks JAX to find out. It is asked on a TPU pod of several hosts in any case.
+      environment: the variables.
+
+    Raises:
+      JoinError: only some of the three are given, or they make no sense.
+    """
+    given = {"coordinator": coordinator, "processes": processes, "process": process}
+    for name, variable in _ENVIRONMENT.items():
+        if given[name] is None and environment.get(variable):
+            given[name] = environment[variable]
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == 3:
+        pod = "," in environment.get(_TPU_HOSTS, "")
+        return Place() if detect or pod else None
+    if missing:
+        raise JoinError(
+            f"--{missing[0]} is missing (or {_ENVIRONMENT[missing[0]]} in the environment); a "
+            "process needs --coordinator=HOST:PORT, --processes=N and --process=I."
+        )
+    try:
+        place = Place(given["coordinator"], int(given["processes"]), int(given["process"]))
+    except ValueError as error:
+        raise JoinError(f"--processes and --process are whole numbers: {error}.") from error
+    host, _, port = place.coordinator.rpartition(":")
+    if not host or not port.isdigit():
+        raise JoinError(f"--coordinator={place.coordinator} is not of the form HOST:PORT.")
+    if not 0 <= place.process < place.processes:
+        raise JoinError(
+            f"--process={place.process} does not exist among --processes={place.processes}; "
+            f"use 0 to {place.processes - 1}."
+        )
+    return place
+
+
+def join(place: Place | None, timeout_s: int) -> None:
+    """Waits until all processes of the run are there; call it before anything is computed.
+
+    Args:
+      place: of this process; None joins nobody.
+      timeout_s: how long to wait for the others.
+
+    Where the others cannot be reached in time the process ends, see `leave_at_once`.
+
+    Raises:
+      JoinError: the others are not as many as they should be, or nobody knows where they are.
+    """
+    if place is None:
+        return
+    too_late = threading.Timer(
+        timeout_s,
+        leave_at_once,
+        [
+            f"this process waited {timeout_s} s for {_said(place)}. Check that all of them are "
+            "started, that the coordinator's host and port can be reached from here, and that no "
+            "number is used twice."
+        ],
+    )
+    too_late.daemon = True
+    too_late.start()
+    try:
+        jax.distributed.initialize(
+            *place,
+            initialization_timeout=timeout_s + 60,  # at which JAX would abort without a message
+            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_S,
+            shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_S,
+        )
+        found = jax.process_count()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise JoinError(
+            f"this process cannot join {_said(place)}: {str(error).splitlines()[0]} Where JAX does "
+            "not find them itself, give --coordinator=HOST:PORT, --processes=N and --process=I."
+        ) from error
+    finally:
+        too_late.cancel()
+    if found < 2 or found != (place.processes or found):
+        raise JoinError(
+            f"{found} process was found instead of {place.processes or 'several'}; start all "
+            "processes, or none with --distributed, --processes or STYA2K_PROCESSES."
+        )
+
+
+def leave_at_once(message: str) -> None:
+    """Ends this process with a message and exit code 1, without JAX's farewell to the others.
+
+    They may be gone, or wait in a step that this process will never make; they notice.
+    """
+    print(f"error: {message}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _said(place: Place) -> str:
+    if place.coordinator is None:
+        return "the other processes of the cluster"
+    return f"{place.processes} processes at {place.coordinator}, of which this is {place.process}"

@@ -1,0 +1,82 @@
+"""Being told to stop: SIGTERM, Ctrl-C and a scheduler's notice that the host is taken away."""
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+COMPILING = "stya2k-compiling"  # name of the thread
+
+
+class StopRequest:
+    """Notices SIGTERM and Ctrl-C while it is entered; a second one interrupts at once.
+
+    In a run of several processes JAX listens to SIGTERM instead, in each of them, and all agree on
+    the step after which to stop; Ctrl-C interrupts at once.
+    """
+
+    def __init__(self) -> None:
+        """Starts to listen only when entered."""
+        self.signal: str | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        if jax.process_count() == 1:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def after(self, step: int) -> bool:
+        """Tells whether to stop after this step; every process asks after every step."""
+        if jax.process_count() == 1:
+            return self.signal is not None
+        if multihost_utils.reached_preemption_sync_point(step):
+            self.signal = "SIGTERM to one of the processes"
+        return self.signal is not None
+
+    def _note(self, number: int, _: Any) -> None:
+        if self.signal:
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number).name
+
+
+def unless_stopped(compile_it: Callable[[], Any], stop: StopRequest) -> Any:
+    """Returns what `compile_it` does, or None as soon as a signal asks to stop.
+
+    Compiling takes minutes for a large network, and whoever sends SIGTERM waits for seconds only.
+    It goes on in a thread of its own, which a program must not wait for: see `compiling`.
+    """
+    if jax.process_count() > 1:  # all processes stop together, after a step
+        return compile_it()
+    result: list[Any] = []
+
+    def work() -> None:
+        try:
+            result.append(compile_it())
+        except BaseException as error:
+            result.append(error)
+
+    thread = threading.Thread(target=work, name=COMPILING, daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.signal:
+        thread.join(0.1)
+    if not result:
+        return None
+    if isinstance(result[0], BaseException):
+        raise result[0]
+    return result[0]
+
+
+def compiling() -> bool:
+    """Tells whether something is still being compiled that nobody waits for.
+
+    A program that ends in the usual way would crash in it.
+    """
+    return any(thread.name == COMPILING for thread in threading.enumerate())

@@ -1,0 +1,94 @@
+"""What a run's directory remembers of how the run was started."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs import smoke
+from stya2k_jax import loop
+from stya2k_jax.errors import UserError
+from stya2k_jax.sources import open_sources
+
+FROZEN = {"encoder": {"kernel": np.arange(6.0)}}
+MUTATIONS = dict(
+    seed=1,
+    content="elsewhere",
+    style="elsewhere",
+    load_size=81,
+    crop_size=63,
+    batch_size=3,
+    width=0.5,
+    variant="no_da",
+    heads=4,
+    dtype="bfloat16",
+    lambda_global=9.0,
+    loss_norm="l2",
+    global_taps=("relu1_1",),
+    learning_rate=2e-3,
+    schedule="paper",
+    steps=99,
+    clip_norm=1.0,
+    accumulate=2,
+)
+
+
+def settings_of(**fields):
+    config = smoke.get_config()
+    sources = open_sources(config)
+    config.update(fields)
+    return loop.settings_of(config, sources, FROZEN)
+
+
+@pytest.fixture
+def begun(tmp_path):
+    loop.keep_settings(tmp_path, settings_of())
+    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("field", MUTATIONS)
+def test_a_changed_field_is_refused_by_name(begun, field):
+    before = (begun / "config.json").read_text()
+    with pytest.raises(UserError, match=rf"config\.{field}: .* before, .* now"):
+        loop.keep_settings(begun, settings_of(**{field: MUTATIONS[field]}))
+    assert (begun / "config.json").read_text() == before
+
+
+def test_all_changed_fields_are_named_and_allowed_by_name(begun, caplog):
+    now = settings_of(seed=1, steps=99)
+    with pytest.raises(UserError, match="(?s)seed.*steps.*--allow_changes=seed,steps"):
+        loop.keep_settings(begun, now)
+    with pytest.raises(UserError, match="(?s)steps: 100 before, 99 now.*--allow_changes=steps"):
+        loop.keep_settings(begun, now, ["seed"])
+    loop.keep_settings(begun, now, ["seed", "steps"])
+    assert "config.seed: 0 before, 1 now, as --allow_changes says" in caplog.text
+    assert json.loads((begun / "config.json").read_text())["config"]["steps"] == 99
+    with pytest.raises(UserError, match="--allow_changes=sead: there is no such config field"):
+        loop.keep_settings(begun, now, ["sead"])
+
+
+@pytest.mark.parametrize("field", loop.FREE_FIELDS)
+def test_fields_that_change_no_number_are_free(begun, field):
+    loop.keep_settings(begun, settings_of(**{field: 7}))
+
+
+@pytest.mark.parametrize("kind", ["content", "style", "encoder"])
+def test_other_pictures_and_networks_under_the_same_name_are_refused(begun, kind):
+    now = settings_of()
+    now["found"][kind] = now["found"][kind] | {"fingerprint": "another"}
+    with pytest.raises(UserError, match=rf"config\.{kind}\.fingerprint: .* before, another now"):
+        loop.keep_settings(begun, now)
+    loop.keep_settings(begun, now, [kind])
+
+
+def test_a_run_without_a_checkpoint_may_start_anew_with_anything(tmp_path):
+    loop.keep_settings(tmp_path, settings_of())
+    loop.keep_settings(tmp_path, settings_of(seed=1))
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["seed"] == 1
+
+
+def test_settings_that_cannot_be_read_are_named(begun):
+    (begun / "config.json").write_text("{")
+    with pytest.raises(UserError, match="config.json is damaged"):
+        loop.keep_settings(begun, settings_of())

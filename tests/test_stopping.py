@@ -1,0 +1,50 @@
+"""SIGTERM and Ctrl-C: noticed, acted on after a step, and not waited for by a compilation."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from stya2k_jax.stopping import StopRequest, compiling, unless_stopped
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_noted_and_the_handler_before_comes_back(number):
+    before = signal.getsignal(number)
+    with StopRequest() as stop:
+        assert not stop.after(1)
+        send(number)
+        assert stop.after(2) and stop.signal == signal.Signals(number).name
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_interrupts_at_once():
+    with StopRequest():
+        send(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGTERM)
+
+
+def test_what_is_compiled_comes_back_and_so_do_errors():
+    def fail():
+        raise ValueError("no such operation")
+
+    with StopRequest() as stop:
+        assert unless_stopped(lambda: 3, stop) == 3
+        with pytest.raises(ValueError, match="no such operation"):
+            unless_stopped(fail, stop)
+    assert not compiling()
+
+
+def test_a_signal_does_not_wait_for_a_compilation():
+    goes_on = threading.Event()
+    with StopRequest() as stop:
+        threading.Timer(0.2, send, [signal.SIGTERM]).start()
+        assert unless_stopped(goes_on.wait, stop) is None
+        assert compiling()
+    goes_on.set()
