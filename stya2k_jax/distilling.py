@@ -12,6 +12,7 @@ from flax import nnx
 
 from stya2k_jax import loop, training
 from stya2k_jax.architecture import TAPS, Architecture
+from stya2k_jax.collection import Source
 from stya2k_jax.encoder import CONVOLUTIONS, Encoder
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import crop_square, to_float
@@ -19,6 +20,7 @@ from stya2k_jax.layers import Conv1x1
 from stya2k_jax.narrowing import narrow_encoder
 from stya2k_jax.normalise import normalise_encoder
 from stya2k_jax.sources import open_sources
+from stya2k_jax.unreadable import read_or_next
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
     ENCODER_FILE,
@@ -157,7 +159,7 @@ def distil(
     if step >= config.steps and jax.process_index() == 0:
         params = jax.tree.map(lambda x: x.addressable_data(0), params)
         student = rescaled(
-            nnx.merge(nnx.graphdef(student), params), _some(collections[0], NORMALISED_OVER)
+            nnx.merge(nnx.graphdef(student), params), _some(collections[0], "content", NORMALISED_OVER)
         )
         save_module(workdir / HEADS_FILE, student.heads, teacher_architecture)
         save_encoder(workdir, student.encoder, architecture)
@@ -168,7 +170,7 @@ def start_student(
     architecture: Architecture,
     teacher: Encoder,
     teacher_architecture: Architecture,
-    sources: Sequence[Sequence],
+    sources: Sequence[Source],
 ) -> Student:
     """Returns a student that is fitted to the teacher layer by layer, on pictures of the sources.
 
@@ -176,9 +178,10 @@ def start_student(
       architecture: of the student.
       teacher: the wider encoder.
       teacher_architecture: its architecture.
-      sources: of pictures, as `open_source` gives them.
+      sources: contents and styles, as `open_source` gives them.
     """
-    pictures = np.stack([x for source in sources for x in _some(source, FITTED_OVER)])
+    kinds = zip(sources, ("content", "style"), strict=True)
+    pictures = np.stack([x for source, kind in kinds for x in _some(source, kind, FITTED_OVER)])
     student = new_student(architecture, teacher_architecture, None)
     student.encoder, heads = narrow_encoder(teacher, architecture, pictures)
     student.heads = with_arrays(student.heads, heads, "the fitted heads")
@@ -195,6 +198,7 @@ def rescaled(student: Student, pictures: Iterable[np.ndarray]) -> Student:
     return student
 
 
-def _some(source: Sequence, count: int) -> Iterable[np.ndarray]:
-    chosen = np.linspace(0, len(source) - 1, min(len(source), count)).astype(int)
-    return (to_float(crop_square(source[int(i)], NORMALISED_PX)) for i in chosen)
+def _some(source: Source, kind: str, count: int) -> Iterable[np.ndarray]:
+    for i in np.linspace(0, len(source) - 1, min(len(source), count)).astype(int):
+        image, _ = read_or_next(source, int(i), kind, source.__getitem__)
+        yield to_float(crop_square(image, NORMALISED_PX))

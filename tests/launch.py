@@ -23,6 +23,7 @@ SMALL = dict(
     batch_size=8,
     crop_size=32,
     load_size=40,
+    learning_rate=2e-4,
     schedule="constant",  # so that a run may be made longer
     images_every=100_000,
 )

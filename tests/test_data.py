@@ -182,11 +182,19 @@ def test_a_picture_is_cut_anew_each_time_it_is_shown(tmp_path):
         assert len({picture.tobytes() for picture in pictures}) > 16  # of 50 there are
 
 
-@pytest.mark.parametrize("start", [1, 2, 5, 40])
+@pytest.mark.parametrize("start", [*range(1, 13), 40])
 def test_starting_at_a_batch_is_skipping_those_before(noisy, start):
     options = dict(load_size=10, crop_size=7)
     expected = first(start + 3, noisy, **options)[start:]
     assert_equal(first(3, noisy, start=start, **options), expected)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("start", range(1, 13))
+def test_worker_processes_start_at_any_batch(noisy, start):
+    options = dict(load_size=10, crop_size=7)
+    expected = first(start + 3, noisy, **options)[start:]
+    assert_equal(first(3, noisy, start=start, workers=2, **options), expected)
 
 
 def test_worker_processes_change_nothing(noisy):
