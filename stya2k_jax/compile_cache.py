@@ -8,7 +8,6 @@ from pathlib import Path
 import jax
 
 _CPU = Path("/proc/cpuinfo")
-_SECONDS_WORTH_KEEPING = 1.0
 
 
 def use(directory: str | None) -> None:
@@ -24,7 +23,6 @@ def use(directory: str | None) -> None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         directory = str(Path(home) / "stya2k_jax" / _machine())
     jax.config.update("jax_compilation_cache_dir", directory or None)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS_WORTH_KEEPING)
 
 
 def _machine() -> str:

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from flax import nnx
+from jax.experimental import multihost_utils
 
 from stya2k_jax import loop, training
 from stya2k_jax.architecture import TAPS, Architecture
+from stya2k_jax.checkpoint import Checkpoints
 from stya2k_jax.collection import Source
 from stya2k_jax.encoder import CONVOLUTIONS, Encoder
 from stya2k_jax.errors import UserError
@@ -142,12 +144,15 @@ def distil(
             f"config.width={config.width} is wider than the teacher, {teacher_architecture.width}; "
             "a student has fewer channels."
         )
-    if loop.has_checkpoints(workdir):  # its numbers come from there
+    settings = loop.settings_of(config, collections, {"teacher": nnx.state(teacher)})
+    others = (ENCODER_FILE, ARCHITECTURE_FILE, PAINTER_FILE)
+    loop.open_workdir(workdir, settings, others, allow_changes)
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        goes_on = checkpoints.latest() is not None
+    if goes_on:  # its numbers come from there
         student = new_student(architecture, teacher_architecture, config.seed)
     else:
-        loop.check_unused(workdir, (ENCODER_FILE, ARCHITECTURE_FILE, PAINTER_FILE))
         student = start_student(architecture, teacher, teacher_architecture, collections)
-    workdir.mkdir(parents=True, exist_ok=True)
     task = loop.Task(
         "student",
         student,
@@ -155,14 +160,17 @@ def distil(
         {"teacher": nnx.state(teacher)},
         lambda *_: None,  # features are not to be looked at
     )
-    step, params = loop.fit(config, workdir, task, collections, allow_changes)
+    step, params = loop.fit(config, workdir, task, collections)
     if step >= config.steps and jax.process_index() == 0:
         params = jax.tree.map(lambda x: x.addressable_data(0), params)
         student = rescaled(
-            nnx.merge(nnx.graphdef(student), params), _some(collections[0], "content", NORMALISED_OVER)
+            nnx.merge(nnx.graphdef(student), params),
+            _some(collections[0], "content", NORMALISED_OVER),
         )
         save_module(workdir / HEADS_FILE, student.heads, teacher_architecture)
         save_encoder(workdir, student.encoder, architecture)
+    if jax.process_count() > 1:  # the others' leaving would end the one that writes
+        multihost_utils.sync_global_devices("written")
     return step
 
 

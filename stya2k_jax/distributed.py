@@ -18,7 +18,7 @@ _ENVIRONMENT = {
     "processes": "STYA2K_PROCESSES",
     "process": "STYA2K_PROCESS",
 }
-_TPU_HOSTS = "TPU_WORKER_HOSTNAMES"  # set on every host of a TPU pod
+_TPU_HOSTS = "TPU_WORKER_HOSTNAMES"  # names several where one host of a TPU pod starts, on GKE
 
 
 class JoinError(UserError):
@@ -52,7 +52,8 @@ def place_of(
       coordinator: as given on the command line, before the environment's STYA2K_COORDINATOR.
       processes: before STYA2K_PROCESSES.
       process: before STYA2K_PROCESS.
-      detect: asks JAX to find out. It is asked on a TPU pod of several hosts in any case.
+      detect: asks JAX to find out. It is asked in any case where TPU_WORKER_HOSTNAMES, which
+        Kubernetes sets, names several hosts.
       environment: the variables.
 
     Raises:
@@ -76,6 +77,8 @@ def place_of(
     except ValueError as error:
         raise JoinError(f"--processes and --process are whole numbers: {error}.") from error
     host, _, port = place.coordinator.rpartition(":")
+    if place.processes == 1:
+        return None
     if not host or not port.isdigit():
         raise JoinError(f"--coordinator={place.coordinator} is not of the form HOST:PORT.")
     if not 0 <= place.process < place.processes:
@@ -99,6 +102,8 @@ def join(place: Place | None, timeout_s: int) -> None:
       JoinError: the others are not as many as they should be, or nobody knows where they are.
     """
     if place is None:
+        if jax.process_count() > 1:
+            raise JoinError("this host is one of a TPU pod; start all of them with --distributed.")
         return
     too_late = threading.Timer(
         timeout_s,

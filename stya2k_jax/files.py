@@ -46,6 +46,18 @@ def whole_directory(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
+def whole_lines(path: str | os.PathLike) -> list[str]:
+    """Reads a file that lines are appended to; a last one that was cut off is taken away."""
+    path = Path(path)
+    if not path.is_file():
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole != data:
+        write_whole(path, lambda name: Path(name).write_bytes(whole))
+    return whole.decode("utf-8").splitlines()
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)

@@ -65,9 +65,12 @@ def decode_window(data: bytes, size: tuple[int, int], box: Box) -> Image.Image |
             parts.append(bytes((0xFF, _RESTART + (count - 1) % 8)))
         parts.append(data[starts[i] : ends[i]])
     parts.append(bytes((0xFF, _END)))
-    image = Image.open(BytesIO(b"".join(parts)), formats=["JPEG"])
     x, y = x0 * step, y0 * BLOCK_PX
-    return image.crop((left - x, top - y, right - x, bottom - y))
+    try:
+        image = Image.open(BytesIO(b"".join(parts)), formats=["JPEG"])
+        return image.crop((left - x, top - y, right - x, bottom - y))
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def _parse(data: bytes) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 import optax
 from flax import nnx
+from jax.experimental import multihost_utils
 from tqdm import tqdm
 
 from stya2k_jax import data, training
@@ -86,17 +87,15 @@ def fit(
     workdir: Path,
     task: Task,
     sources: list[Source],
-    allow_changes: Sequence[str] = (),
 ) -> tuple[int, nnx.State]:
     """Trains until `config.steps`, or until SIGTERM or Ctrl-C, from the newest checkpoint if any.
 
     Args:
       config: as `configs/a2k.py` gives it.
-      workdir: an existing directory; receives `checkpoints/`, `metrics.jsonl`, TensorBoard files
-        and `images/`.
+      workdir: a directory of `open_workdir`; receives `checkpoints/`, `metrics.jsonl`, TensorBoard
+        files and `images/`.
       task: what is trained.
       sources: contents and styles, as `sources.open_source` gives them.
-      allow_changes: fields of the config in which a run that goes on may differ from before.
 
     Returns:
       The step that was reached and saved, and the trained parameters.
@@ -104,7 +103,6 @@ def fit(
     Raises:
       NotFiniteError: the loss or the gradient is NaN or infinite.
       CheckpointError: a checkpoint cannot be written; the one before is whole.
-      UserError: the run in the directory was started with another config or other pictures.
     """
     mesh = training.make_mesh(config.batch_size, config.accumulate)
     schedule = schedule_of(config)
@@ -119,13 +117,12 @@ def fit(
         *map(len, sources),
         workdir,
     )
-    keep_settings(workdir, settings_of(config, sources, task.frozen), allow_changes)
     with (
+        StopRequest() as stop,  # left last, so that no signal cuts off the last save
         Checkpoints(
             workdir, keep=config.keep_checkpoints, keep_every=config.keep_every or None
         ) as checkpoints,
         Records(workdir, schedule, config.batch_size) as records,
-        StopRequest() as stop,
     ):
         done = checkpoints.latest()
         if done is not None:
@@ -147,6 +144,7 @@ def fit(
         )
         batch = next(batches)
         arguments = state, frozen, training.shard_batch(_pictures(batch), mesh)
+        logger.info("compiling the training step")
         run_step = unless_stopped(lambda: train_step.lower(*arguments).compile(), stop)
         step = done
         if run_step is None:  # stopped before the first step
@@ -158,11 +156,11 @@ def fit(
             records.flush()
             records.put(step, metrics)
             checkpoints.check()
-            last = stop.after(step) or step == config.steps
+            last = stop.now() or step == config.steps
             if last or step % config.checkpoint_every == 0:
                 records.flush()  # refuses a step that is not finite
                 checkpoints.save(step, **_items(task, state))
-            if last or step % config.images_every == 0:
+            if not stop.signal and (last or step % config.images_every == 0):
                 task.save_pictures(step, state.params, frozen, batch)
             if last:
                 break
@@ -177,19 +175,6 @@ def schedule_of(config: ml_collections.ConfigDict) -> optax.Schedule:
     return training.learning_rate_schedule(
         config.schedule, config.learning_rate, config.steps, config.epochs
     )
-
-
-def check_unused(workdir: Path, files: Sequence[str]) -> None:
-    """Refuses a directory that holds something else than the run that is to be started in it.
-
-    Raises:
-      UserError: names the file that is in the way.
-    """
-    for name in (*files, FOLDER):
-        if (workdir / name).exists():
-            raise UserError(
-                f"{workdir} holds something else, {name}; choose another --workdir for this run."
-            )
 
 
 def settings_of(
@@ -210,33 +195,44 @@ def settings_of(
     return {"config": json.loads(config.to_json_best_effort()), "found": found}
 
 
-def keep_settings(
-    workdir: Path, settings: dict[str, dict[str, Any]], allow_changes: Sequence[str] = ()
+def open_workdir(
+    workdir: Path,
+    settings: dict[str, dict[str, Any]],
+    others: Sequence[str] = (),
+    allow_changes: Sequence[str] = (),
 ) -> None:
-    """Writes what `settings_of` gives into a run's directory, or compares with what is there.
+    """Makes a run's directory and keeps there how it was started, or compares with that.
 
     A run that has no checkpoint yet may be started anew with anything.
 
+    Args:
+      workdir: the directory.
+      settings: of `settings_of`; every process of a run calls this with the same.
+      others: names of files that lie in no run's directory before it is a run's.
+      allow_changes: config fields in which a run that goes on may differ from before.
+
     Raises:
-      UserError: names every field that would change the numbers and is not in `allow_changes`.
+      UserError: names every field that would change the numbers and is not in `allow_changes`; or
+        the directory holds something else.
     """
     for field in allow_changes:
         if field not in settings["config"]:
             raise UserError(f"--allow_changes={field}: there is no such config field.")
-    path, now = workdir / CONFIG_FILE, settings
-    if has_checkpoints(workdir) and path.is_file():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            before = {part: before[part] for part in ("config", "found")}
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path} is damaged ({error!r}); put back the file of this run, or choose another "
-                "--workdir."
-            ) from error
-        changed = dict(_differences(before, now))
+    _check_alike(settings)
+    path = workdir / CONFIG_FILE
+    if not path.is_file():
+        for name in (*others, FOLDER):
+            if (workdir / name).exists():
+                raise UserError(
+                    f"{workdir} holds something else, {name}, and no {CONFIG_FILE}; choose another "
+                    "--workdir for this run."
+                )
+    elif has_checkpoints(workdir):
+        changed = dict(_differences(_read_settings(path), settings))
         for field in allow_changes:
-            if field in changed:
-                logger.warning("%s, as --allow_changes says", changed.pop(field))
+            if field in changed and jax.process_index() == 0:
+                logger.warning("%s, as --allow_changes says", changed[field])
+            changed.pop(field, None)
         if changed:
             raise UserError(
                 f"{workdir} holds a run that was started otherwise:\n  "
@@ -244,8 +240,33 @@ def keep_settings(
                 + "\nStart it as before, choose another --workdir, or go on all the same with "
                 f"--allow_changes={','.join(changed)}."
             )
+    if jax.process_count() > 1:  # the first process writes only when all have compared
+        multihost_utils.sync_global_devices("compared")
     if jax.process_index() == 0:
-        write_json(path, now)
+        write_json(path, settings)
+
+
+def _check_alike(settings: dict[str, dict[str, Any]]) -> None:
+    if jax.process_count() == 1:
+        return
+    text = json.dumps(settings, sort_keys=True)
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
+    if (multihost_utils.process_allgather(digest) != digest).any():
+        raise UserError(
+            "The processes of this run were started with different configs, pictures or networks; "
+            "give all of them the same."
+        )
+
+
+def _read_settings(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {part: found[part] for part in ("config", "found")}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged, or of an earlier version ({error!r}); put back the file of this "
+            "run, or choose another --workdir."
+        ) from error
 
 
 def has_checkpoints(workdir: Path) -> bool:

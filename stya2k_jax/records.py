@@ -1,5 +1,6 @@
 """What a training run writes down: one line of numbers a step, TensorBoard files and pictures."""
 
+import contextlib
 import json
 import math
 import time
@@ -14,6 +15,7 @@ from tensorboardX import SummaryWriter
 from stya2k_jax.architecture import Architecture
 from stya2k_jax.encoder import Encoder
 from stya2k_jax.errors import UserError
+from stya2k_jax.files import whole_lines
 from stya2k_jax.images import grid, write_png
 from stya2k_jax.model import Painter
 from stya2k_jax.training import as_float
@@ -47,13 +49,16 @@ class Records:
 
     def __enter__(self) -> "Records":
         if jax.process_index() == 0:
-            self._file = open(self._workdir / METRICS_FILE, "a", encoding="utf-8")
+            path = self._workdir / METRICS_FILE
+            whole_lines(path)  # or the next line would be glued to one that was cut off
+            self._file = open(path, "a", encoding="utf-8")
             self._board = SummaryWriter(str(self._workdir / "tensorboard"))
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # `flush` has told it
+                self._file.close()
             self._board.close()
 
     def put(self, step: int, metrics: dict[str, jax.Array]) -> None:
@@ -65,6 +70,7 @@ class Records:
 
         Raises:
           NotFiniteError: names the step; training must not go on from there.
+          UserError: the file cannot be written.
         """
         if self._pending is None:
             return
@@ -80,11 +86,18 @@ class Records:
         values["learning_rate"] = float(self._schedule(step - 1))
         values["images_per_second"] = self._batch_size / (now - self._last_time)
         self._last_time = now
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(json.dumps({"step": step, **values}) + "\n")
             self._file.flush()
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+        except OSError as error:
+            raise UserError(
+                f"{self._file.name} cannot be written: {error.strerror}. The last checkpoint is "
+                "intact; make room and start the same run again."
+            ) from error
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
 
 
 class Samples:

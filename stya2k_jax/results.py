@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.files import write_whole
+from stya2k_jax.files import whole_lines, write_whole
 
 SETTINGS_FILE = "settings.json"
 ROWS_FILE = "pairs.jsonl"
@@ -32,7 +32,7 @@ class Results:
         """
         check_settings(directory, settings)
         self._path = directory / ROWS_FILE
-        self._rows = {_key(row): row for row in _whole_lines(self._path)}
+        self._rows = {_key(row): row for row in map(json.loads, whole_lines(self._path))}
 
     def get(self, system: str, content: str, style: str, picture: str) -> Row | None:
         """Returns a row if it is there and was measured on this very picture, given by digest."""
@@ -106,17 +106,6 @@ def write_json(path: Path, value: Any) -> None:
 
 def _said(value: Any) -> str:
     return "absent" if value is None else str(value)
-
-
-def _whole_lines(path: Path) -> Iterable[Row]:
-    """Reads all rows; a last line that a kill has cut off is taken away."""
-    if not path.is_file():
-        return []
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if whole != data:
-        write_whole(path, lambda name: Path(name).write_bytes(whole))
-    return [json.loads(line) for line in whole.decode("utf-8").splitlines()]
 
 
 def _key(row: Row) -> Key:

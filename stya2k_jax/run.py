@@ -22,11 +22,10 @@ from stya2k_jax.results import changes
 from stya2k_jax.sources import open_sources
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
+    ENCODER_FILE,
     PAINTER_FILE,
     WeightsError,
-    load_architecture,
     load_encoder,
-    named_arrays,
     new_encoder,
     new_painter,
     save_architecture,
@@ -74,7 +73,16 @@ def train(
     loss_fn = training.make_loss(painter, encoder, loss_encoder, architecture, weights)
     frozen = training.freeze(encoder, loss_encoder)
     _check_loss(loss_fn, painter, frozen, config)
-    _open_workdir(workdir, encoder, architecture)
+    settings = loop.settings_of(config, collections, frozen)
+    loop.open_workdir(
+        workdir,
+        settings,
+        (PAINTER_FILE, HEADS_FILE, ENCODER_FILE, ARCHITECTURE_FILE),
+        allow_changes,
+    )
+    if jax.process_index() == 0:
+        save_encoder(workdir, encoder, architecture)
+        save_architecture(workdir, architecture)
     samples = Samples(workdir, architecture, encoder, painter)
     task = loop.Task(
         "painter",
@@ -83,7 +91,7 @@ def train(
         frozen,
         lambda step, params, frozen, batch: samples.save(step, params, frozen["encoder"], batch),
     )
-    return loop.fit(config, workdir, task, collections, allow_changes)[0]
+    return loop.fit(config, workdir, task, collections)[0]
 
 
 def _encoder(config: ml_collections.ConfigDict) -> tuple[Encoder, Architecture]:
@@ -156,24 +164,3 @@ def _check_loss(loss_fn, painter: Painter, frozen: dict, config: ml_collections.
 def _changed(before: Architecture, now: Architecture) -> str:
     """Says which fields differ, or nothing."""
     return "; ".join(changes(before.as_dict(), now.as_dict()))
-
-
-def _open_workdir(workdir: Path, encoder: Encoder, architecture: Architecture) -> None:
-    """Makes the directory a model without a painter yet, or checks that it is this model's."""
-    if (workdir / ARCHITECTURE_FILE).is_file():
-        changed = _changed(load_architecture(workdir), architecture)
-        if changed:
-            raise UserError(
-                f"{workdir} holds a run of another architecture ({changed}); choose another "
-                "--workdir or the architecture it was started with."
-            )
-        ours = named_arrays(load_encoder(workdir)[0])
-        if not all(np.array_equal(ours[name], x) for name, x in named_arrays(encoder).items()):
-            raise UserError(
-                f"{workdir} holds a run with another encoder; choose another --workdir or the "
-                "encoder it was started with."
-            )
-    elif jax.process_index() == 0:
-        loop.check_unused(workdir, (PAINTER_FILE, HEADS_FILE))
-        save_encoder(workdir, encoder, architecture)
-        save_architecture(workdir, architecture)

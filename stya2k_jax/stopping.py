@@ -12,7 +12,7 @@ COMPILING = "stya2k-compiling"  # name of the thread
 
 
 class StopRequest:
-    """Notices SIGTERM and Ctrl-C while it is entered; a second one interrupts at once.
+    """Notices SIGTERM and Ctrl-C while it is entered; a second Ctrl-C interrupts at once.
 
     In a run of several processes JAX listens to SIGTERM instead, in each of them, and all agree on
     the step after which to stop; Ctrl-C interrupts at once.
@@ -21,6 +21,7 @@ class StopRequest:
     def __init__(self) -> None:
         """Starts to listen only when entered."""
         self.signal: str | None = None
+        self._asked = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -33,18 +34,21 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def after(self, step: int) -> bool:
+    def now(self) -> bool:
         """Tells whether to stop after this step; every process asks after every step."""
         if jax.process_count() == 1:
             return self.signal is not None
-        if multihost_utils.reached_preemption_sync_point(step):
+        # Not the step: JAX takes it that the first question was number 1, also in a run that goes
+        # on, and would wait for a step that is long past.
+        self._asked += 1
+        if multihost_utils.reached_preemption_sync_point(self._asked):
             self.signal = "SIGTERM to one of the processes"
         return self.signal is not None
 
     def _note(self, number: int, _: Any) -> None:
-        if self.signal:
+        if self.signal and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number).name
+        self.signal = self.signal or signal.Signals(number).name
 
 
 def unless_stopped(compile_it: Callable[[], Any], stop: StopRequest) -> Any:
@@ -55,6 +59,8 @@ def unless_stopped(compile_it: Callable[[], Any], stop: StopRequest) -> Any:
     """
     if jax.process_count() > 1:  # all processes stop together, after a step
         return compile_it()
+    if stop.signal:
+        return None
     result: list[Any] = []
 
     def work() -> None:

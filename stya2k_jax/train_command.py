@@ -73,7 +73,7 @@ def main() -> None:
             with logging_redirect_tqdm():
                 step = task(config.value, Path(workdir.value), allowed.value)
         except Exception as error:
-            if jax.process_count() == 1:
+            if jax.process_count() == 1 and not stopping.compiling():
                 raise
             distributed.leave_at_once(_said(error))
         if first:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 from stya2k_jax import losses
@@ -75,8 +76,9 @@ def make_optimizer(
 
     Gradients longer than `clip_norm` are shortened to it (None: never, as in the release).
     """
-    adam = optax.adam(schedule, b1=0.9, b2=0.999, eps=1e-8)
-    return adam if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), adam)
+    # A chain in any case: its state has the same names, so that a run may go on with another norm.
+    clip = optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm)
+    return optax.chain(clip, optax.adam(schedule, b1=0.9, b2=0.999, eps=1e-8))
 
 
 def make_loss(
@@ -168,8 +170,13 @@ def as_float(pictures: jax.Array) -> jax.Array:
 def new_state(
     network: nnx.Module, optimizer: optax.GradientTransformation, mesh: Mesh
 ) -> TrainState:
-    """Returns the state before the first step, the same on every device of the mesh."""
+    """Returns the state before the first step, the same on every device of the mesh.
+
+    With several processes it is that of the first: others may have rounded differently.
+    """
     params = jax.tree.map(jnp.copy, nnx.state(network))  # a step donates its state
+    if jax.process_count() > 1:
+        params = multihost_utils.broadcast_one_to_all(params)
     state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
     return on_every_device(state, mesh)
 

@@ -117,15 +117,10 @@ def start_together(workdir: Path, count: int, *flags: str, **options) -> list[Ru
 
 
 def rows_of(workdir: Path) -> dict[int, dict]:
-    """Returns each step's numbers; a line that a kill cut off does not count."""
-    path, rows = workdir / "metrics.jsonl", {}
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows[row["step"]] = row
-    return rows
+    """Returns each step's numbers; a line that is being written does not count."""
+    path = workdir / "metrics.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.is_file() else []
+    return {row["step"]: row for row in map(json.loads, lines)}
 
 
 def last_row(workdir: Path) -> int:

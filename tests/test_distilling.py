@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 
 from configs import encoder_mini
-from stya2k_jax import distilling
+from stya2k_jax import distilling, loop
 from stya2k_jax.architecture import TAPS, Architecture
 from stya2k_jax.distilling import FLOOR, distil, load_student, make_loss, new_student, rescaled
 from stya2k_jax.normalise import mean_activations
@@ -118,3 +118,21 @@ def test_a_missing_teacher_is_named(tmp_path):
     with pytest.raises(WeightsError, match="config.encoder: There is no encoder in"):
         distil(config_for(tmp_path / "nothing"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("left", ["", "4"])
+def test_a_run_that_was_cut_off_before_its_first_whole_checkpoint_begins_anew(
+    teacher, tmp_path, monkeypatch, left
+):
+    begun = []
+
+    def cut_off(config, workdir, task, sources):
+        begun.append(nnx.state(task.network))
+        (workdir / "checkpoints" / left).mkdir(parents=True, exist_ok=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "fit", cut_off)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            distil(config_for(teacher), tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, *begun)

@@ -75,8 +75,8 @@ def test_sigterm_saves_and_exits_0_in_time(tmp_path, moment):
         workdir = tmp_path / str(i)
         run = Run(workdir, steps=100_000, checkpoint_every=EVERY, cached=moment != "compile")
         if moment == "compile":
-            assert run.until((workdir / "config.json").is_file)
-            time.sleep(chance.uniform(3, 8))
+            assert run.until(lambda: "compiling the training step" in run.said())  # noqa: B023
+            time.sleep(chance.uniform(0, 4))
             assert not rows_of(workdir)
         else:
             assert run.until(lambda: last_row(workdir) > EVERY)  # noqa: B023
@@ -140,6 +140,20 @@ def test_sigterm_to_one_of_two_processes_stops_both_at_one_step(tmp_path):
     assert runs[1].terminate() <= GRACE_S
     runs[0].ends_well(GRACE_S)
     assert latest(workdir) == last_row(workdir)
+
+
+def test_sigterm_before_the_first_step_of_a_run_that_goes_on_is_not_lost(tmp_path):
+    workdir = tmp_path / "run"
+    options = dict(steps=100_000, checkpoint_every=EVERY)
+    run = Run(workdir, **options)
+    assert run.until(lambda: last_row(workdir) > 3 * EVERY)
+    run.terminate()
+    before = latest(workdir)
+    runs = start_together(workdir, 2, **options)
+    assert runs[0].until(lambda: "resuming from step" in runs[0].said())
+    assert runs[1].terminate() <= 2 * GRACE_S  # several processes finish compiling
+    runs[0].ends_well(GRACE_S)
+    assert before < latest(workdir) == last_row(workdir) < before + EVERY
 
 
 @pytest.mark.parametrize("victim", [0, 1])

@@ -102,7 +102,9 @@ def test_another_architecture_is_refused_by_name(unbroken):
 
 
 def test_another_encoder_is_refused(unbroken):
-    with pytest.raises(ValueError, match="holds a run with another encoder"):
+    with pytest.raises(
+        ValueError, match="(?s)config.seed: 0 before, 5 now.*config.encoder.fingerprint: "
+    ):
         train(config_of(steps=6, seed=5), unbroken)
 
 

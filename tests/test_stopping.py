@@ -17,17 +17,19 @@ def send(number: int) -> None:
 def test_a_signal_is_noted_and_the_handler_before_comes_back(number):
     before = signal.getsignal(number)
     with StopRequest() as stop:
-        assert not stop.after(1)
+        assert not stop.now()
         send(number)
-        assert stop.after(2) and stop.signal == signal.Signals(number).name
+        assert stop.now() and stop.signal == signal.Signals(number).name
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_interrupts_at_once():
-    with StopRequest():
+def test_a_second_ctrl_c_interrupts_at_once_and_a_second_sigterm_does_not():
+    with StopRequest() as stop:
         send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        assert stop.signal == "SIGTERM"
         with pytest.raises(KeyboardInterrupt):
-            send(signal.SIGTERM)
+            send(signal.SIGINT)
 
 
 def test_what_is_compiled_comes_back_and_so_do_errors():
@@ -47,4 +49,5 @@ def test_a_signal_does_not_wait_for_a_compilation():
         threading.Timer(0.2, send, [signal.SIGTERM]).start()
         assert unless_stopped(goes_on.wait, stop) is None
         assert compiling()
+        assert unless_stopped(pytest.fail, stop) is None  # not even begun
     goes_on.set()
