@@ -27,6 +27,7 @@ pytestmark = pytest.mark.faults
 SHORT = os.environ.get("STYA2K_FAULTS") == "short"
 KILLS = 4 if SHORT else 30
 STOPS = 3 if SHORT else 12
+in_full = pytest.mark.skipif(SHORT, reason="STYA2K_FAULTS=short leaves it out")
 EVERY = 5  # steps between checkpoints
 GRACE_S = 30  # after SIGTERM
 SURVIVOR_S = 60
@@ -114,7 +115,7 @@ def assert_same_training(workdir, reference, steps=5):
 
 
 def test_devices_and_processes_do_not_change_the_training(alone, tmp_path):
-    for processes, devices in ((1, 2), (2, 1), (1, 8)):
+    for processes, devices in ((1, 2), (2, 1)) if SHORT else ((1, 2), (2, 1), (1, 8)):
         workdir = tmp_path / f"{processes}x{devices}"
         for run in start_together(workdir, processes, devices=devices, steps=5):
             run.ends_well()
@@ -124,7 +125,7 @@ def test_devices_and_processes_do_not_change_the_training(alone, tmp_path):
     assert hash_of(tmp_path / "1x2") == hash_of(tmp_path / "2x1")
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("before", "after"), [(2, 1), pytest.param(1, 2, marks=in_full)])
 def test_a_run_goes_on_with_another_number_of_processes(alone, tmp_path, before, after):
     workdir, changed = tmp_path / "run", "--allow_changes=steps"
     for count, steps in ((before, 3), (after, 5)):
@@ -133,6 +134,7 @@ def test_a_run_goes_on_with_another_number_of_processes(alone, tmp_path, before,
     assert_same_training(workdir, alone)
 
 
+@in_full
 def test_sigterm_to_one_of_two_processes_stops_both_at_one_step(tmp_path):
     workdir = tmp_path / "run"
     runs = start_together(workdir, 2, steps=100_000, checkpoint_every=1000)
@@ -156,10 +158,10 @@ def test_sigterm_before_the_first_step_of_a_run_that_goes_on_is_not_lost(tmp_pat
     assert before < latest(workdir) == last_row(workdir) < before + EVERY
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [1, pytest.param(0, marks=in_full)])
 def test_a_process_that_is_left_alone_ends_and_the_run_goes_on_exactly(tmp_path, victim):
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    options = dict(steps=40, checkpoint_every=EVERY)
+    options = dict(steps=4 * EVERY, checkpoint_every=EVERY)
     for run in start_together(unbroken, 2, **options):
         run.ends_well()
     runs = start_together(broken, 2, **options)

@@ -36,6 +36,8 @@ from tests.recipe import (
 )
 from tests.small_model import chosen_blocks
 
+pytestmark = pytest.mark.golden
+
 WEIGHTS = training.LossWeights()  # 10 and 1.25, as in the golden gradient and trace
 
 
