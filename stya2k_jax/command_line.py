@@ -26,7 +26,13 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
 
 def _parse(argv: Sequence[str]) -> list[str]:
     try:
-        return app.parse_flags_with_usage(argv)
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        # ml_collections hands on an error of a config file as the text of its traceback.
+        name, _, message = str(error).rstrip().rpartition("\n")[2].partition(": ")
+        if name.strip() == f"{UserError.__module__}.{UserError.__name__}":
+            sys.exit(_complain(message))
+        sys.exit(_complain(f"{error}\n--help lists the flags."))
     except (AttributeError, KeyError) as error:
         files = {Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)}
         if "config_path.py" not in files:  # of ml_collections: looks up --config.FIELD

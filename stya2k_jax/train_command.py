@@ -43,7 +43,7 @@ def main() -> None:
         "distributed", False, "Finds the other processes itself: SLURM, Open MPI, TPU pods."
     )
     join_timeout = flags.DEFINE_integer(
-        "join_timeout", 300, "Seconds to wait for the other processes."
+        "join_timeout", 300, "Seconds to wait for the other processes.", lower_bound=1
     )
     cache = flags.DEFINE_string(
         "compile_cache",
