@@ -21,6 +21,7 @@ from stya2k_jax.images import crop_square, to_float
 from stya2k_jax.layers import Conv1x1
 from stya2k_jax.narrowing import narrow_encoder
 from stya2k_jax.normalise import normalise_encoder
+from stya2k_jax.settings import open_workdir, settings_of
 from stya2k_jax.sources import open_sources
 from stya2k_jax.unreadable import read_or_next
 from stya2k_jax.weights import (
@@ -144,9 +145,9 @@ def distil(
             f"config.width={config.width} is wider than the teacher, {teacher_architecture.width}; "
             "a student has fewer channels."
         )
-    settings = loop.settings_of(config, collections, {"teacher": nnx.state(teacher)})
+    settings = settings_of(config, collections, {"teacher": nnx.state(teacher)})
     others = (ENCODER_FILE, ARCHITECTURE_FILE, PAINTER_FILE)
-    loop.open_workdir(workdir, settings, others, allow_changes)
+    open_workdir(workdir, settings, others, allow_changes)
     with Checkpoints(workdir, read_only=True) as checkpoints:
         goes_on = checkpoints.latest() is not None
     if goes_on:  # its numbers come from there

@@ -19,6 +19,7 @@ from stya2k_jax.loading import MINI, load
 from stya2k_jax.model import Painter
 from stya2k_jax.records import Samples
 from stya2k_jax.results import changes
+from stya2k_jax.settings import open_workdir, settings_of
 from stya2k_jax.sources import open_sources
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
@@ -73,8 +74,8 @@ def train(
     loss_fn = training.make_loss(painter, encoder, loss_encoder, architecture, weights)
     frozen = training.freeze(encoder, loss_encoder)
     _check_loss(loss_fn, painter, frozen, config)
-    settings = loop.settings_of(config, collections, frozen)
-    loop.open_workdir(
+    settings = settings_of(config, collections, frozen)
+    open_workdir(
         workdir,
         settings,
         (PAINTER_FILE, HEADS_FILE, ENCODER_FILE, ARCHITECTURE_FILE),

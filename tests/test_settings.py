@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from stya2k_jax import loop
+from stya2k_jax import settings
 from stya2k_jax.errors import UserError
 from stya2k_jax.sources import open_sources
 
@@ -37,12 +37,12 @@ def settings_of(**fields):
     config = smoke.get_config()
     sources = open_sources(config)
     config.update(fields)
-    return loop.settings_of(config, sources, FROZEN)
+    return settings.settings_of(config, sources, FROZEN)
 
 
 @pytest.fixture
 def begun(tmp_path):
-    loop.open_workdir(tmp_path, settings_of())
+    settings.open_workdir(tmp_path, settings_of())
     (tmp_path / "checkpoints" / "5").mkdir(parents=True)
     return tmp_path
 
@@ -51,26 +51,26 @@ def begun(tmp_path):
 def test_a_changed_field_is_refused_by_name(begun, field):
     before = (begun / "config.json").read_text()
     with pytest.raises(UserError, match=rf"config\.{field}: .* before, .* now"):
-        loop.open_workdir(begun, settings_of(**{field: MUTATIONS[field]}))
+        settings.open_workdir(begun, settings_of(**{field: MUTATIONS[field]}))
     assert (begun / "config.json").read_text() == before
 
 
 def test_all_changed_fields_are_named_and_allowed_by_name(begun, caplog):
     now = settings_of(seed=1, steps=99)
     with pytest.raises(UserError, match="(?s)seed.*steps.*--allow_changes=seed,steps"):
-        loop.open_workdir(begun, now)
+        settings.open_workdir(begun, now)
     with pytest.raises(UserError, match="(?s)steps: 100 before, 99 now.*--allow_changes=steps"):
-        loop.open_workdir(begun, now, allow_changes=["seed"])
-    loop.open_workdir(begun, now, allow_changes=["seed", "steps"])
+        settings.open_workdir(begun, now, allow_changes=["seed"])
+    settings.open_workdir(begun, now, allow_changes=["seed", "steps"])
     assert "config.seed: 0 before, 1 now, as --allow_changes says" in caplog.text
     assert json.loads((begun / "config.json").read_text())["config"]["steps"] == 99
     with pytest.raises(UserError, match="--allow_changes=sead: there is no such config field"):
-        loop.open_workdir(begun, now, allow_changes=["sead"])
+        settings.open_workdir(begun, now, allow_changes=["sead"])
 
 
-@pytest.mark.parametrize("field", loop.FREE_FIELDS)
+@pytest.mark.parametrize("field", settings.FREE_FIELDS)
 def test_fields_that_change_no_number_are_free(begun, field):
-    loop.open_workdir(begun, settings_of(**{field: 7}))
+    settings.open_workdir(begun, settings_of(**{field: 7}))
 
 
 @pytest.mark.parametrize("kind", ["content", "style", "encoder"])
@@ -78,24 +78,24 @@ def test_other_pictures_and_networks_under_the_same_name_are_refused(begun, kind
     now = settings_of()
     now["found"][kind] = now["found"][kind] | {"fingerprint": "another"}
     with pytest.raises(UserError, match=rf"config\.{kind}\.fingerprint: .* before, another now"):
-        loop.open_workdir(begun, now)
-    loop.open_workdir(begun, now, allow_changes=[kind])
+        settings.open_workdir(begun, now)
+    settings.open_workdir(begun, now, allow_changes=[kind])
 
 
 def test_a_run_without_a_checkpoint_may_start_anew_with_anything(tmp_path):
-    loop.open_workdir(tmp_path, settings_of())
-    loop.open_workdir(tmp_path, settings_of(seed=1))
+    settings.open_workdir(tmp_path, settings_of())
+    settings.open_workdir(tmp_path, settings_of(seed=1))
     assert json.loads((tmp_path / "config.json").read_text())["config"]["seed"] == 1
 
 
 def test_checkpoints_of_nobody_knows_which_run_are_left_alone(begun):
     (begun / "config.json").unlink()
     with pytest.raises(UserError, match="holds something else, checkpoints, and no config.json"):
-        loop.open_workdir(begun, settings_of())
+        settings.open_workdir(begun, settings_of())
     assert not (begun / "config.json").exists()
 
 
 def test_settings_that_cannot_be_read_are_named(begun):
     (begun / "config.json").write_text("{")
     with pytest.raises(UserError, match="config.json is damaged"):
-        loop.open_workdir(begun, settings_of())
+        settings.open_workdir(begun, settings_of())
