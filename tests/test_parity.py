@@ -7,6 +7,7 @@ from functools import cache, partial
 
 import jax
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 from jax.sharding import AxisType
@@ -285,7 +286,7 @@ def train(seed: int, weights, steps: int):
         rows.append([metrics[k] for k in ("loss", "loss_global", "loss_a2k", "grad_norm")])
     by_name = [
         release_from_model(assemble(model.architecture, model.encoder, nnx.merge(graph, params)))
-        for params in (state.params, state.opt_state[0].mu)
+        for params in (state.params, optax.tree.get(state.opt_state, "mu"))
     ]
     return np.array(rows), *by_name
 
