@@ -10,7 +10,6 @@ down (a convolution counted as such, whatever method computes it) and its share 
 does in large matrix products. `python -m benchmarks.input` times the input alone.
 """
 
-import time
 from unittest import mock
 
 import jax
@@ -90,13 +89,8 @@ def matmul_peak(dtype: str) -> float:
     side = MATMUL_SIDE.get(jax.default_backend(), MATMUL_SIDE_ELSEWHERE)
     x = jnp.ones((side, side), dtype)
     product = jax.jit(jnp.matmul)
-    product(x, x).block_until_ready()
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        product(x, x).block_until_ready()
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best * jax.device_count()
+    seconds = take_turns({"product": lambda: product(x, x).block_until_ready()}, rounds=5)
+    return 2 * side**3 / min(seconds["product"]) * jax.device_count()
 
 
 def pytorch(content, style):

@@ -22,7 +22,7 @@ from stya2k_jax.layers import Conv1x1
 from stya2k_jax.narrowing import narrow_encoder
 from stya2k_jax.normalise import normalise_encoder
 from stya2k_jax.settings import open_workdir, settings_of
-from stya2k_jax.sources import open_sources
+from stya2k_jax.sources import KINDS, open_sources
 from stya2k_jax.unreadable import read_or_next
 from stya2k_jax.weights import (
     ARCHITECTURE_FILE,
@@ -145,7 +145,7 @@ def distil(
             f"config.width={config.width} is wider than the teacher, {teacher_architecture.width}; "
             "a student has fewer channels."
         )
-    settings = settings_of(config, collections, {"teacher": nnx.state(teacher)})
+    settings = settings_of(config, collections, {"encoder": nnx.state(teacher)})
     others = (ENCODER_FILE, ARCHITECTURE_FILE, PAINTER_FILE)
     open_workdir(workdir, settings, others, allow_changes)
     with Checkpoints(workdir, read_only=True) as checkpoints:
@@ -163,9 +163,8 @@ def distil(
     )
     step, params = loop.fit(config, workdir, task, collections)
     if step >= config.steps and jax.process_index() == 0:
-        params = jax.tree.map(lambda x: x.addressable_data(0), params)
         student = rescaled(
-            nnx.merge(nnx.graphdef(student), params),
+            nnx.merge(nnx.graphdef(student), training.on_one_device(params)),
             _some(collections[0], "content", NORMALISED_OVER),
         )
         save_module(workdir / HEADS_FILE, student.heads, teacher_architecture)
@@ -189,7 +188,7 @@ def start_student(
       teacher_architecture: its architecture.
       sources: contents and styles, as `open_source` gives them.
     """
-    kinds = zip(sources, ("content", "style"), strict=True)
+    kinds = zip(sources, KINDS, strict=True)
     pictures = np.stack([x for source, kind in kinds for x in _some(source, kind, FITTED_OVER)])
     student = new_student(architecture, teacher_architecture, None)
     student.encoder, heads = narrow_encoder(teacher, architecture, pictures)

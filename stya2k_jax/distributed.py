@@ -76,9 +76,9 @@ def place_of(
         place = Place(given["coordinator"], int(given["processes"]), int(given["process"]))
     except ValueError as error:
         raise JoinError(f"--processes and --process are whole numbers: {error}.") from error
-    host, _, port = place.coordinator.rpartition(":")
     if place.processes == 1:
         return None
+    host, _, port = place.coordinator.rpartition(":")
     if not host or not port.isdigit():
         raise JoinError(f"--coordinator={place.coordinator} is not of the form HOST:PORT.")
     if not 0 <= place.process < place.processes:
@@ -92,11 +92,11 @@ def place_of(
 def join(place: Place | None, timeout_s: int) -> None:
     """Waits until all processes of the run are there; call it before anything is computed.
 
+    Where the others cannot be reached in time the process ends, see `leave_at_once`.
+
     Args:
       place: of this process; None joins nobody.
       timeout_s: how long to wait for the others.
-
-    Where the others cannot be reached in time the process ends, see `leave_at_once`.
 
     Raises:
       JoinError: the others are not as many as they should be, or nobody knows where they are.

@@ -18,7 +18,7 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.files import whole_lines
 from stya2k_jax.images import grid, write_png
 from stya2k_jax.model import Painter
-from stya2k_jax.training import as_float
+from stya2k_jax.training import as_float, on_one_device
 from stya2k_jax.weights import assemble
 
 METRICS_FILE = "metrics.jsonl"
@@ -137,7 +137,7 @@ class Samples:
         if jax.process_index() != 0:
             return
         # Only this process works on them, so nothing may lie on another one's devices.
-        params, encoder = jax.tree.map(lambda x: x.addressable_data(0), (params, encoder))
+        params, encoder = on_one_device((params, encoder))
         content, style = (np.asarray(batch[k])[: self._rows] for k in ("content", "style"))
         content, style = np.asarray(as_float(content)), np.asarray(as_float(style))
         stylized = np.asarray(self._stylize(params, encoder, content, style))

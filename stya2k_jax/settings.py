@@ -17,12 +17,12 @@ from stya2k_jax.checkpoint import FOLDER
 from stya2k_jax.collection import Source
 from stya2k_jax.errors import UserError
 from stya2k_jax.results import changes, write_json
+from stya2k_jax.sources import KINDS
 from stya2k_jax.weights import named_leaves
 
 CONFIG_FILE = "config.json"
 # Fields that change no number, so that a run may go on with others.
 FREE_FIELDS = ("workers", "checkpoint_every", "keep_checkpoints", "keep_every", "images_every")
-FIELD_OF = {"teacher": "encoder"}  # where a network that is not trained is called otherwise
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +35,13 @@ def settings_of(
     Args:
       config: of the run.
       sources: contents and styles.
-      frozen: the networks that are not trained, by name.
+      frozen: the networks that are not trained, by the config field that names them.
     """
     found = {
         kind: {"pictures": len(source), "fingerprint": source.fingerprint()}
-        for kind, source in zip(("content", "style"), sources, strict=True)
+        for kind, source in zip(KINDS, sources, strict=True)
     }
-    found |= {name: {"fingerprint": _fingerprint(state)} for name, state in frozen.items()}
+    found |= {name: {"fingerprint": fingerprint(state)} for name, state in frozen.items()}
     return {"config": json.loads(config.to_json_best_effort()), "found": found}
 
 
@@ -131,13 +131,13 @@ def _differences(before: dict, now: dict) -> Iterator[tuple[str, str]]:
             for line in changes(*({field: part["config"].get(field)} for part in (before, now))):
                 yield field, f"config.{line}"
     for name in {**before["found"], **now["found"]}:
-        was, field = before["found"].get(name), FIELD_OF.get(name, name)
-        if was != now["found"].get(name):
-            lines = changes({field: was}, {field: now["found"].get(name)})
-            yield field, "; ".join(f"config.{line}" for line in lines)
+        lines = list(changes(*({name: part["found"].get(name)} for part in (before, now))))
+        if lines:
+            yield name, "; ".join(f"config.{line}" for line in lines)
 
 
-def _fingerprint(tree: Any) -> str:
+def fingerprint(tree: Any) -> str:
+    """Returns the SHA-256 of a tree's arrays and their names, in hex digits."""
     digest = hashlib.sha256()
     for name, leaf in named_leaves(tree):
         digest.update(name.encode())

@@ -189,6 +189,11 @@ def on_every_device(tree, mesh: Mesh):
     )
 
 
+def on_one_device(tree):
+    """Returns a tree of `on_every_device` as this process alone holds it, to work on by itself."""
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
+
+
 def make_mesh(batch_size: int, accumulate: int = 1) -> Mesh:
     """Returns a mesh of all devices of all processes over `"data"`, along which a batch is split.
 

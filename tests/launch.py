@@ -1,6 +1,5 @@
 """Starting `train.py` in processes of its own, so that tests can kill them."""
 
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import stya2k_jax
+from stya2k_jax.settings import fingerprint
 from stya2k_jax.weights import named_arrays
 
 ROOT = Path(__file__).parent.parent
@@ -147,8 +147,4 @@ def painter_of(workdir: Path) -> dict[str, np.ndarray]:
 
 def hash_of(workdir: Path) -> str:
     """Returns a digest of the trained numbers."""
-    digest = hashlib.sha256()
-    for name, array in sorted(painter_of(workdir).items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()
+    return fingerprint(painter_of(workdir))
