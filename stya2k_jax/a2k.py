@@ -6,6 +6,7 @@ content, and a content half, `__call__`, which attends to it.
 
 import dataclasses
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,20 +14,39 @@ from flax import nnx
 
 from stya2k_jax import attention
 from stya2k_jax.blocks import from_blocks, grid_shape, pad_to_blocks, real_points, to_blocks
+from stya2k_jax.extent import Extent
 from stya2k_jax.layers import Conv1x1
-from stya2k_jax.stats import normalize
+from stya2k_jax.stats import Moments, normalize
 
 _pytree = jax.tree_util.register_dataclass
 _static = partial(dataclasses.field, metadata=dict(static=True))
 
 
+class RealBlocks(NamedTuple):
+    """Which blocks of a padded style map count.
+
+    Attributes:
+      extent: the part of the map that is real.
+      order: `[m]` int32, indices of the blocks with real points, row by row, then of any others.
+      count: how many have real points, int32.
+    """
+
+    extent: Extent
+    order: jax.Array
+    count: jax.Array
+
+
 @_pytree
 @dataclasses.dataclass(frozen=True)
 class DistributedKeys:
-    """What distributed attention needs of a style: k_hat and v_hat `[b, m, h, d]`."""
+    """What distributed attention needs of a style: k_hat and v_hat `[b, m, h, d]`.
+
+    `are_real` `[m]` is False at keys of no block (None: all real).
+    """
 
     k_hat: jax.Array
     v_hat: jax.Array
+    are_real: jax.Array | None
 
 
 @_pytree
@@ -34,23 +54,28 @@ class DistributedKeys:
 class ProgressiveKeys:
     """What progressive attention needs of a style: k and v `[b, m, s, h, d]`.
 
-    `mask` `[m, s]` tells real points from padding (None: all real); `grid` is rows and columns of
-    blocks.
+    `mask` `[m, s]` tells real points from padding (None: all real); `grid` `[2]` is rows and
+    columns of blocks; `block_size` the side of a block, of this style and of what attends to it.
     """
 
     k: jax.Array
     v: jax.Array
     mask: jax.Array | None
-    grid: tuple[int, int] = _static()
+    grid: jax.Array
+    block_size: int = _static()
 
 
 @_pytree
 @dataclasses.dataclass(frozen=True)
 class AllKeys:
-    """What all-to-all attention needs of a style: k and v `[b, p, h, d]`."""
+    """What all-to-all attention needs of a style: k and v `[b, p, h, d]`.
+
+    `are_real` `[p]` is False at points that are padding (None: all real).
+    """
 
     k: jax.Array
     v: jax.Array
+    are_real: jax.Array | None
 
 
 class _Path(nnx.Module):
@@ -61,14 +86,26 @@ class _Path(nnx.Module):
         conv = partial(Conv1x1, channels, channels, dtype=dtype, rngs=rngs)
         self.query, self.key, self.value, self.fuse = conv(), conv(), conv(), conv()
 
-    def blocks(self, x: jax.Array) -> jax.Array:
-        """Cuts a map into blocks and heads: [b, H, W, c] -> [b, n, r, h, d]."""
-        return to_head_blocks(x, self.block_size, self.heads)
+    def points(self, x: jax.Array) -> jax.Array:
+        """Lists the points of a map, by heads: [b, H, W, c] -> [b, p, h, d]."""
+        return x.reshape(x.shape[0], -1, self.heads, x.shape[3] // self.heads)
 
-    def fuse_blocks(self, out: jax.Array, height: int, width: int) -> jax.Array:
-        """Joins attended blocks [b, n, r, h, d] to a map and convolves it (U of Eq. 13)."""
-        blocks = out.reshape(*out.shape[:3], -1)
-        return self.fuse(from_blocks(blocks, height, width, self.block_size))
+    def style_blocks(
+        self, x: jax.Array, block_size: int | None, real: RealBlocks | None
+    ) -> jax.Array:
+        """Cuts a style's map `[b, H, W, c]` into those blocks that count, `[b, m, s, h, d]`."""
+        blocks = to_head_blocks(x, block_size or self.block_size, self.heads)
+        return blocks if real is None else jnp.take(blocks, real.order, axis=1)
+
+    def style_mask(
+        self, x: jax.Array, block_size: int | None, real: RealBlocks | None
+    ) -> jax.Array | None:
+        """Tells which points of `style_blocks` are real, `[m, s]`; None: all."""
+        extent = None if real is None else real.extent
+        mask = real_points(*x.shape[1:3], block_size or self.block_size, extent)
+        if real is None:
+            return None if mask is None else jnp.asarray(mask)
+        return mask[real.order] & (jnp.arange(len(real.order)) < real.count)[:, None]
 
 
 class DistributedPath(_Path):
@@ -78,19 +115,27 @@ class DistributedPath(_Path):
         super().__init__(channels, heads=heads, block_size=block_size, dtype=dtype, rngs=rngs)
         self.alpha, self.beta = nnx.Param(jnp.ones(())), nnx.Param(jnp.zeros(()))
 
-    def keys(self, f_s: jax.Array) -> DistributedKeys:
-        """Sums up the style features `[b, H, W, c]`, block by block."""
-        k, v = self.blocks(self.key(normalize(f_s))), self.blocks(self.value(f_s))
-        mask = real_points(*f_s.shape[1:3], self.block_size)
-        return DistributedKeys(
-            *attention.regional_keys(k, v, self.alpha[...], self.beta[...], mask)
-        )
+    def keys(
+        self,
+        f_s: jax.Array,
+        block_size: int | None = None,
+        real: RealBlocks | None = None,
+    ) -> DistributedKeys:
+        """Sums up the style features `[b, H, W, c]`, block by block; arguments as `A2K.keys`."""
+        k_map = self.key(normalize(f_s, extent=real and real.extent))
+        k, v = (self.style_blocks(x, block_size, real) for x in (k_map, self.value(f_s)))
+        mask = self.style_mask(f_s, block_size, real)
+        k_hat, v_hat = attention.regional_keys(k, v, self.alpha[...], self.beta[...], mask)
+        return DistributedKeys(k_hat, v_hat, None if real is None else mask.any(axis=1))
 
-    def __call__(self, n_c: jax.Array, keys: DistributedKeys) -> jax.Array:
+    def __call__(
+        self, n_c: jax.Array, keys: DistributedKeys, extent: Extent | None = None
+    ) -> jax.Array:
         """Maps normalised content `[b, H, W, c]` to F_cs,D of the same shape."""
-        q = self.blocks(self.query(n_c))
-        out = attention.distributed_attention(q, keys.k_hat, keys.v_hat)
-        return self.fuse_blocks(out, *n_c.shape[1:3])
+        del extent  # each point looks for itself
+        q = self.points(self.query(n_c))[:, None]  # one block of all points
+        out = attention.distributed_attention(q, keys.k_hat, keys.v_hat, keys.are_real)
+        return self.fuse(out.reshape(n_c.shape))
 
 
 class ProgressivePath(_Path):
@@ -112,47 +157,74 @@ class ProgressivePath(_Path):
         super().__init__(channels, heads=heads, block_size=block_size, dtype=dtype, rngs=rngs)
         self.matches = matches
 
-    def keys(self, f_s: jax.Array) -> ProgressiveKeys:
-        """Cuts keys and values of the style features `[b, H, W, c]` into blocks."""
+    def keys(
+        self,
+        f_s: jax.Array,
+        block_size: int | None = None,
+        real: RealBlocks | None = None,
+    ) -> ProgressiveKeys:
+        """Cuts keys and values of `[b, H, W, c]` into blocks; arguments as `A2K.keys`."""
         # Departure from the paper, as in the release: values have a convolution of their own.
-        k, v = self.blocks(self.key(normalize(f_s))), self.blocks(self.value(f_s))
-        height, width = f_s.shape[1:3]
-        mask = real_points(height, width, self.block_size)
-        mask = None if mask is None else jnp.asarray(mask)
-        return ProgressiveKeys(k, v, mask, grid_shape(height, width, self.block_size))
+        k_map = self.key(normalize(f_s, extent=real and real.extent))
+        k, v = (self.style_blocks(x, block_size, real) for x in (k_map, self.value(f_s)))
+        size = block_size or self.block_size
+        grid = grid_shape(*(f_s.shape[1:3] if real is None else real.extent), size)
+        return ProgressiveKeys(
+            k, v, self.style_mask(f_s, block_size, real), jnp.stack([*map(jnp.asarray, grid)]), size
+        )
 
-    def match(self, q: jax.Array, keys: ProgressiveKeys, height: int, width: int) -> jax.Array:
+    def match(
+        self,
+        q: jax.Array,
+        keys: ProgressiveKeys,
+        height: int,
+        width: int,
+        extent: Extent | None = None,
+    ) -> jax.Array:
         """Returns p_idx `[b, n, h]` for query blocks `[b, n, r, h, d]` of an H x W map."""
+        size = keys.block_size
         if self.matches:
-            mask = real_points(height, width, self.block_size)
+            mask = real_points(height, width, size, extent)
             return attention.match_blocks(q, keys.k, mask, keys.mask)
-        grid = grid_shape(height, width, self.block_size)
-        index = jnp.asarray(attention.same_place_blocks(grid, keys.grid))
+        padded = grid_shape(height, width, size)
+        grid = padded if extent is None else grid_shape(*extent, size)
+        index = attention.same_place_blocks(grid, tuple(keys.grid), padded)
         return jnp.broadcast_to(index[None, :, None], (q.shape[0], q.shape[1], self.heads))
 
-    def __call__(self, n_c: jax.Array, keys: ProgressiveKeys) -> jax.Array:
+    def __call__(
+        self, n_c: jax.Array, keys: ProgressiveKeys, extent: Extent | None = None
+    ) -> jax.Array:
         """Maps normalised content `[b, H, W, c]` to F_cs,P of the same shape."""
-        q = self.blocks(self.query(n_c))
-        p_idx = self.match(q, keys, *n_c.shape[1:3])
+        height, width = n_c.shape[1:3]
+        q = to_head_blocks(self.query(n_c), keys.block_size, self.heads)
+        p_idx = self.match(q, keys, height, width, extent)
         out = attention.progressive_attention(q, keys.k, keys.v, p_idx, keys.mask)
-        return self.fuse_blocks(out, *n_c.shape[1:3])
+        blocks = out.reshape(*out.shape[:3], -1)
+        return self.fuse(from_blocks(blocks, height, width, keys.block_size))
 
 
 class AllToAllPath(_Path):
     """All-to-all attention with its weights (Eq. 4-5), the ablation of Table 2."""
 
-    def points(self, x: jax.Array) -> jax.Array:
-        """Lists the points of a map, by heads: [b, H, W, c] -> [b, p, h, d]."""
-        return x.reshape(x.shape[0], -1, self.heads, x.shape[3] // self.heads)
+    def keys(
+        self,
+        f_s: jax.Array,
+        block_size: int | None = None,
+        real: RealBlocks | None = None,
+    ) -> AllKeys:
+        """Lists keys and values of `[b, H, W, c]`; arguments as `A2K.keys`."""
+        del block_size  # there are no blocks
+        extent = None if real is None else real.extent
+        are_real = None if real is None else extent.inside(*f_s.shape[1:3]).reshape(-1)
+        k_map = self.key(normalize(f_s, extent=extent))
+        return AllKeys(self.points(k_map), self.points(self.value(f_s)), are_real)
 
-    def keys(self, f_s: jax.Array) -> AllKeys:
-        """Lists keys and values of the style features `[b, H, W, c]`."""
-        return AllKeys(self.points(self.key(normalize(f_s))), self.points(self.value(f_s)))
-
-    def __call__(self, n_c: jax.Array, keys: AllKeys) -> jax.Array:
+    def __call__(self, n_c: jax.Array, keys: AllKeys, extent: Extent | None = None) -> jax.Array:
         """Maps normalised content `[b, H, W, c]` to attended features of the same shape."""
+        del extent  # each point looks for itself
         q = self.points(self.query(n_c))
-        return self.fuse(attention.all_to_all_attention(q, keys.k, keys.v).reshape(n_c.shape))
+        out = attention.all_to_all_attention(q, keys.k, keys.v, are_real=keys.are_real)
+        return self.fuse(out.reshape(n_c.shape))
 
 
 class A2K(nnx.Module):
@@ -183,14 +255,39 @@ class A2K(nnx.Module):
                 paths["progressive"] = ProgressivePath(channels, matches=matches, **options)
         self.paths = nnx.Dict(paths)
 
-    def keys(self, f_s: jax.Array) -> dict:
-        """Returns what the paths need of the style features F_s `[b, H, W, c]`."""
-        return {name: path.keys(f_s) for name, path in self.paths.items()}
+    def keys(
+        self,
+        f_s: jax.Array,
+        block_size: int | None = None,
+        real: RealBlocks | None = None,
+    ) -> dict:
+        """Returns what the paths need of the style features F_s `[b, H, W, c]`.
 
-    def __call__(self, f_c: jax.Array, keys: dict) -> jax.Array:
-        """Maps F_c `[b, H, W, c]` and the style's keys to F_cs, of F_c's shape."""
-        n_c = normalize(f_c)
-        return sum(path(n_c, keys[name]) for name, path in self.paths.items()) + f_c
+        Args:
+          f_s: the features.
+          block_size: side of the blocks, of the style and of what attends to it; None: the one of
+            training.
+          real: the blocks that count; None: all, and all of F_s is real.
+        """
+        return {name: path.keys(f_s, block_size, real) for name, path in self.paths.items()}
+
+    def __call__(
+        self,
+        f_c: jax.Array,
+        keys: dict,
+        extent: Extent | None = None,
+        moments: Moments | None = None,
+    ) -> jax.Array:
+        """Maps F_c `[b, H, W, c]` and the style's keys to F_cs, of F_c's shape.
+
+        Args:
+          f_c: content features.
+          keys: `self.keys` of the style.
+          extent: the real part of F_c; None: all of it.
+          moments: mean and deviation by which F_c is normalised; None: its own.
+        """
+        n_c = normalize(f_c, extent=extent, moments=moments)
+        return sum(path(n_c, keys[name], extent) for name, path in self.paths.items()) + f_c
 
 
 def to_head_blocks(x: jax.Array, block_size: int, heads: int) -> jax.Array:

@@ -3,7 +3,8 @@
 Shapes: queries `[b, n, r, h, d]`, keys `[b, m, s, h, d]`, values `[b, m, s, h, e]`, with n content
 blocks of r points, m style blocks of s points and h heads (a key may have more channels than a
 value, as in the loss). A mask `[n, r]` or `[m, s]` is True at real points and False at the padding
-that completes a partial block; what lies in the padding has no influence. `None` means all real.
+that completes a partial block; what lies in the padding has no influence, and a block of nothing
+but padding is no block. `None` means all real.
 Sums, softmaxes and scores are accumulated in float32 whatever the inputs' dtype.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 einsum = partial(jnp.einsum, preferred_element_type=jnp.float32)
 
 Mask = jax.Array | np.ndarray | None
+Grid = tuple[int | jax.Array, int | jax.Array]
 
 _WEIGHTS_IN_ONE_PIECE = 2**25  # 128 MB of float32 ...
 _WEIGHTS_PER_PART = 2**21  # ... beyond which 8 MB are made at a time
@@ -45,10 +47,13 @@ def regional_keys(
     return k_hat.astype(k.dtype), v_hat.astype(v.dtype)
 
 
-def distributed_attention(q: jax.Array, k_hat: jax.Array, v_hat: jax.Array) -> jax.Array:
+def distributed_attention(
+    q: jax.Array, k_hat: jax.Array, v_hat: jax.Array, are_real: Mask = None
+) -> jax.Array:
     """Lets every content point look at all regional keys (Eq. 9).
 
     Maps q `[b, n, r, h, d]`, k_hat `[b, m, h, d]` and v_hat `[b, m, h, e]` to `[b, n, r, h, e]`.
+    `are_real` `[m]` is False where a key is of no block.
     """
     b, n, r, h, d = q.shape
     # Heads first and points in one row: plain matrix products, seven times as fast on the CPU.
@@ -57,6 +62,8 @@ def distributed_attention(q: jax.Array, k_hat: jax.Array, v_hat: jax.Array) -> j
 
     def attend(q):
         logits = einsum("bhpd,bhmd->bhpm", q, k_hat)
+        if are_real is not None:
+            logits = jnp.where(jnp.asarray(are_real)[None, None, None], logits, -jnp.inf)
         return _softmax_average("bhpm,bhme->bhpe", logits, v_hat)
 
     out = _in_parts(attend, [q], weights_per_place=k_hat.shape[2])
@@ -76,6 +83,9 @@ def match_blocks(
     """
     q, k = _without_padding(q, content_mask), _without_padding(k, style_mask)
     fit = einsum("bnrhd,bmrhd->bnhm", q, k)
+    if style_mask is not None:
+        are_real = jnp.asarray(style_mask).any(axis=1)
+        fit = jnp.where(are_real[None, None, None], fit, -jnp.inf)
     return jax.lax.stop_gradient(jnp.argmax(fit, axis=-1))
 
 
@@ -108,28 +118,41 @@ def progressive_attention(
     return out.transpose(0, 2, 3, 1, 4)
 
 
-def same_place_blocks(content_grid: tuple[int, int], style_grid: tuple[int, int]) -> np.ndarray:
+def same_place_blocks(
+    content_grid: Grid, style_grid: Grid, padded_grid: tuple[int, int] | None = None
+) -> jax.Array:
     """Gives each content block the style block at its own place (Table 2, "w/o PA step 1").
 
     Args:
       content_grid: rows and columns of content blocks.
       style_grid: rows and columns of style blocks.
+      padded_grid: rows and columns of content blocks with those of nothing but padding, whose
+        place is that of the last real one.
 
     Returns:
       Indices of style blocks `[n]`.
     """
-    rows = np.arange(content_grid[0]) * style_grid[0] // content_grid[0]
-    columns = np.arange(content_grid[1]) * style_grid[1] // content_grid[1]
-    return (rows[:, None] * style_grid[1] + columns).reshape(-1)
+    places = [
+        jnp.minimum(jnp.arange(padded), content - 1) * style // content
+        for padded, content, style in zip(
+            padded_grid or content_grid, content_grid, style_grid, strict=True
+        )
+    ]
+    return (places[0][:, None] * style_grid[1] + places[1][None]).reshape(-1)
 
 
 def all_to_all_attention(
-    q: jax.Array, k: jax.Array, v: jax.Array, points_at_once: int = 1024
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    points_at_once: int = 1024,
+    are_real: Mask = None,
 ) -> jax.Array:
     """Lets every content point look at every style point (Eq. 5; Table 2, "all-to-all").
 
     Maps q `[b, p, h, d]`, k `[b, s, h, d]` and v `[b, s, h, e]` to `[b, p, h, e]`. Works through
     the queries by `points_at_once`, forward and backward, so that no array of p·s weights exists.
+    `are_real` `[s]` is False at style points that are padding.
     """
     b, p = q.shape[:2]
     chunk = min(points_at_once, p)
@@ -139,7 +162,10 @@ def all_to_all_attention(
 
     @jax.checkpoint
     def attend(q_chunk):
-        weight = jax.nn.softmax(einsum("bphd,bshd->bhps", q_chunk, k), axis=-1).astype(v.dtype)
+        logits = einsum("bphd,bshd->bhps", q_chunk, k)
+        if are_real is not None:
+            logits = jnp.where(jnp.asarray(are_real)[None, None, None], logits, -jnp.inf)
+        weight = jax.nn.softmax(logits, axis=-1).astype(v.dtype)
         return einsum("bhps,bshe->bphe", weight, v).astype(v.dtype)
 
     out = jnp.moveaxis(jax.lax.map(attend, q), 0, 1)
@@ -191,4 +217,5 @@ def _without_padding(x: jax.Array, mask: Mask) -> jax.Array:
 def _points_per_block(k: jax.Array, mask: Mask) -> jax.Array | int:
     if mask is None:
         return k.shape[2]
-    return jnp.asarray(mask).sum(axis=1, dtype=jnp.float32)[None, :, None, None]
+    points = jnp.asarray(mask).sum(axis=1, dtype=jnp.float32)
+    return jnp.maximum(points, 1)[None, :, None, None]  # none: no block, whose sums are zero

@@ -1,8 +1,12 @@
 """Cutting feature maps into the blocks in which all-to-key attention works, and joining them."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from stya2k_jax.extent import Extent
 
 
 def grid_shape(height: int, width: int, size: int) -> tuple[int, int]:
@@ -18,18 +22,44 @@ def pad_to_blocks(x: jax.Array, size: int) -> jax.Array:
     )
 
 
-def real_points(height: int, width: int, size: int) -> np.ndarray | None:
+def real_points(
+    height: int, width: int, size: int, extent: Extent | None = None
+) -> np.ndarray | jax.Array | None:
     """Tells which points of the padded blocks lie in the map.
 
+    Args:
+      height: H of the map.
+      width: W of the map.
+      size: side of a block.
+      extent: the part of the map that is real; None: all of it.
+
     Returns:
-      Booleans `[n, r]`, True inside an H x W map; None where the map is whole blocks already.
+      Booleans `[n, r]`; None where the map is whole blocks already.
     """
     rows, columns = grid_shape(height, width, size)
-    if (rows * size, columns * size) == (height, width):
+    if extent is not None:
+        inside = extent.inside(rows * size, columns * size)
+    elif (rows * size, columns * size) == (height, width):
         return None
-    inside = np.zeros((rows * size, columns * size), bool)
-    inside[:height, :width] = True
+    else:
+        inside = np.zeros((rows * size, columns * size), bool)
+        inside[:height, :width] = True
     return inside.reshape(rows, size, columns, size).swapaxes(1, 2).reshape(-1, size * size)
+
+
+def balanced_block_size(height: int, width: int, trained: int) -> int:
+    """Picks the side of blocks for an H x W map of a style, so that attention stays affordable.
+
+    Attention costs a content point as much as the style has blocks, plus the points of one block
+    (Eq. 15); both are equal at p^2 = sqrt(H W).
+
+    Returns:
+      The side p, `trained` times a power of two, whose p^2 is nearest to sqrt(H W), the smaller of
+      two that are equally near.
+    """
+    points = math.sqrt(height * width)
+    sides = [trained * 2**i for i in range(16)]
+    return min(sides, key=lambda p: abs(p * p - points))
 
 
 def to_blocks(x: jax.Array, size: int) -> jax.Array:

@@ -5,12 +5,14 @@ wide kernels are computed by Winograd's method. For the others, XLA runs zero-pa
 convolutions three to four times as fast as "VALID" ones, so the border of a "SAME" convolution is
 mended afterwards.
 Shapes: x `[b, H, W, c]`, kernels `[3, 3, c, d]` or `[c, d]`, bias `[d]`, outputs `[b, ., ., d]`.
+With an `extent`, only that part of a map is real, and borders are those of the real part.
 """
 
 import jax
 import jax.numpy as jnp
 
 from stya2k_jax import cpu_convolution
+from stya2k_jax.extent import Extent, Length, end_with, line, with_line
 
 
 def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
@@ -18,13 +20,16 @@ def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     return jnp.einsum("bHWc,cd->bHWd", x, kernel) + _everywhere(bias)
 
 
-def conv3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+def conv3x3(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array, extent: Extent | None = None
+) -> jax.Array:
     """Convolves with stride 1 and reflection padding 1 (an axis of length 1 repeats its edge)."""
     if on_cpu() and cpu_convolution.winograd_pays(x, kernel):
-        return cpu_convolution.winograd(pad_reflect(x), kernel) + _everywhere(bias)
+        return cpu_convolution.winograd(pad_reflect(x, extent), kernel) + _everywhere(bias)
     if on_cpu() and min(x.shape[1:3]) > 1:
-        return _zero_padded_then_mended(x, kernel) + _everywhere(bias)
-    return cpu_convolution.convolve(pad_reflect(x), kernel, "VALID") + _everywhere(bias)
+        return _zero_padded_then_mended(x, kernel, extent) + _everywhere(bias)
+    padded = pad_reflect(x, extent)
+    return cpu_convolution.convolve(padded, kernel, "VALID") + _everywhere(bias)
 
 
 def upsample(x: jax.Array, height: int, width: int) -> jax.Array:
@@ -37,47 +42,107 @@ def upsample(x: jax.Array, height: int, width: int) -> jax.Array:
 
 
 def upsample_conv3x3(
-    x: jax.Array, kernel: jax.Array, bias: jax.Array, height: int, width: int
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    height: int,
+    width: int,
+    extent: Extent | None = None,
 ) -> jax.Array:
-    """Convolves `upsample(x, height, width)` as `conv3x3` does.
+    """Convolves `upsample(x, height, width)` as `conv3x3` does; `extent` is of the doubled map.
 
     Between doubled points several taps of the kernel meet the same point, so the result is four
     interleaved 2x2 convolutions of the small map: 4/9 of the multiplications. The CPU does that
     where the doubled map is not cropped (a cropped one reflects another point at its edge).
     """
     if on_cpu() and (height, width) == (2 * x.shape[1], 2 * x.shape[2]):
-        return _interleaved_2x2(x, kernel) + _everywhere(bias)
-    return conv3x3(upsample(x, height, width), kernel, bias)
+        return _interleaved_2x2(x, kernel, extent) + _everywhere(bias)
+    return conv3x3(upsample(x, height, width), kernel, bias, extent)
 
 
-def pad_reflect(x: jax.Array) -> jax.Array:
+def pad_reflect(x: jax.Array, extent: Extent | None = None) -> jax.Array:
     """Adds one reflected point on each side; an axis of length 1 repeats its only point."""
     for axis in (1, 2):
         widths = [(0, 0)] * 4
         widths[axis] = (1, 1)
         x = jnp.pad(x, widths, mode="reflect" if x.shape[axis] > 1 else "edge")
-    return x
+    return x if extent is None else end_with(x, extent, back=2)
 
 
-def _zero_padded_then_mended(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    # Where zeros stood for reflected points, add what those would have given: a row of the padded
-    # map (corners with it) above and below, a column (corners without) left and right.
+def _zero_padded_then_mended(
+    x: jax.Array, kernel: jax.Array, extent: Extent | None = None
+) -> jax.Array:
+    # Where zeros, or the padding of x, stood for reflected points, add what those would have given
+    # more: a row of the padded map (corners with it) above and below, a column (corners without)
+    # left and right.
+    height, width = extent or x.shape[1:3]
+    after_row, after_column = line(x, height - 2, 1), line(x, width - 2, 2)
+    rows = [_reflected(v, extent) for v in (x[:, 1:2], after_row)]
+    columns = [x[:, :, 1:2], after_column]
+    if extent is not None:
+        rows[1] -= _widened(_beyond(x, height, 1), 2)
+        columns[1] -= _beyond(x, width, 2)
+        columns = [_without(v, height) for v in columns]
+    columns = [_widened(v, 1) for v in columns]
+    return _mended(cpu_convolution.same(x, kernel), kernel, rows, columns, (height, width))
+
+
+def _mended(
+    y: jax.Array,
+    kernel: jax.Array,
+    rows: list[jax.Array],
+    columns: list[jax.Array],
+    size: tuple[Length, Length],
+) -> jax.Array:
+    """Adds to a convolution's border what was missing in the line beyond it.
+
+    Args:
+      y: `[b, H, W, d]`.
+      kernel: of the convolution.
+      rows: above and below, `[b, 1, W + 2, c]`: what should have stood there less what stood.
+      columns: left and right, `[b, H + 2, 1, c]`.
+      size: of the real part of y.
+    """
+
     def along(lines, taps):  # two lines [2, b, L + 2, c] and their [2, 3, c, d] -> [2, b, L, d]
         length = lines.shape[2] - 2
         shifted = jnp.concatenate([lines[:, :, i : i + length] for i in range(3)], axis=3)
         return jnp.einsum("kblc,kcd->kbld", shifted, taps.reshape(2, -1, taps.shape[3]))
 
-    widths = ((0, 0), (0, 0), (1, 1), (0, 0))
-    rows = jnp.pad(jnp.stack([x[:, 1], x[:, -2]]), widths, mode="reflect")
-    columns = jnp.pad(jnp.stack([x[:, :, 1], x[:, :, -2]]), widths)
-    top, bottom = along(rows, kernel[::2])
-    left, right = along(columns, kernel[:, ::2].swapaxes(0, 1))
-    y = cpu_convolution.same(x, kernel)
-    y = y.at[:, 0].add(top).at[:, -1].add(bottom)
-    return y.at[:, :, 0].add(left).at[:, :, -1].add(right)
+    above, below = along(jnp.stack(rows)[:, :, 0], kernel[::2])[:, :, None]
+    before, after = along(jnp.stack(columns)[..., 0, :], kernel[:, ::2].swapaxes(0, 1))[
+        ..., None, :
+    ]
+    for axis, length, first, last in ((1, size[0], above, below), (2, size[1], before, after)):
+        y = with_line(y, line(y, 0, axis) + first, 0, axis)
+        y = with_line(y, line(y, length - 1, axis) + last, length - 1, axis)
+    return y
 
 
-def _interleaved_2x2(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _reflected(row: jax.Array, extent: Extent | None) -> jax.Array:
+    """Adds the points before and after a row `[b, 1, W, c]`."""
+    row = jnp.pad(row, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="reflect")
+    if extent is None:
+        return row
+    return with_line(row, line(row, extent.width - 1, 2), extent.width + 1, 2)
+
+
+def _widened(lines: jax.Array, axis: int) -> jax.Array:
+    """Adds a zero at both ends of lines along an axis."""
+    return jnp.pad(lines, [(1, 1) if i == axis else (0, 0) for i in range(4)])
+
+
+def _beyond(x: jax.Array, index: Length, axis: int) -> jax.Array:
+    """Returns the line of x at an index, zero beyond its end."""
+    return jnp.where(index < x.shape[axis], line(x, index, axis), 0)
+
+
+def _without(column: jax.Array, height: Length) -> jax.Array:
+    """Sets a column `[b, H, 1, c]` to zero below the real rows."""
+    return jnp.where((jnp.arange(column.shape[1]) < height)[None, :, None, None], column, 0)
+
+
+def _interleaved_2x2(x: jax.Array, kernel: jax.Array, extent: Extent | None = None) -> jax.Array:
     # Rows of the doubled map around an even row 2i are x[i-1], x[i], x[i]; around 2i+1 they are
     # x[i], x[i], x[i+1]. So two taps fall together: kernel rows (0, 1+2) and (0+1, 2).
     def fold(k, axis):
@@ -91,13 +156,37 @@ def _interleaved_2x2(x: jax.Array, kernel: jax.Array) -> jax.Array:
     d = kernel.shape[3]
     # Reflection at the border of the doubled map meets the same point again: edge padding here.
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    padded = padded if extent is None else end_with(padded, extent.halved(), back=1)
     y = cpu_convolution.same(padded, jnp.concatenate(phases, axis=3))
     y = y.reshape(b, h + 2, w + 2, 4, d)
     cells = [
         y[:, i : h + i, j : w + j, 2 * i + j] for i in (0, 1) for j in (0, 1)
     ]  # each [b, h, w, d]
     top, bottom = jnp.stack(cells[:2], axis=3), jnp.stack(cells[2:], axis=3)  # [b, h, w, 2, d]
-    return jnp.stack([top, bottom], axis=2).reshape(b, 2 * h, 2 * w, d)
+    y = jnp.stack([top, bottom], axis=2).reshape(b, 2 * h, 2 * w, d)
+    return y if extent is None else _mended_where_cropped(y, x, kernel, extent)
+
+
+def _mended_where_cropped(
+    y: jax.Array, x: jax.Array, kernel: jax.Array, extent: Extent
+) -> jax.Array:
+    # Where the real part of the doubled map has an odd side, its last point was met again beyond
+    # the border, where the reflection is of the point before. (Of an even side both are the same,
+    # and what is added is zero.)
+    height, width = extent
+    h, w = extent.halved()
+
+    def doubled(lines, axis):
+        return jnp.repeat(lines, 2, axis)
+
+    last = doubled(line(x, h - 1, 1), 2)
+    last = jnp.pad(last, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="edge")
+    last = with_line(last, line(last, width, 2), width + 1, 2)
+    row = _reflected(doubled(line(x, (height - 2) // 2, 1), 2), extent) - last
+    column = line(x, (width - 2) // 2, 2) - line(x, w - 1, 2)
+    column = _widened(_without(doubled(column, 1), height), 1)
+    column = with_line(column, line(column, 1, 1), 0, 1)  # above the first row: it again
+    return _mended(y, kernel, [jnp.zeros_like(row), row], [jnp.zeros_like(column), column], extent)
 
 
 def _everywhere(bias: jax.Array) -> jax.Array:

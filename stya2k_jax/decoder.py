@@ -7,6 +7,7 @@ from flax import nnx
 
 from stya2k_jax.architecture import TAPS, Architecture
 from stya2k_jax.convolution import upsample
+from stya2k_jax.extent import Extent
 from stya2k_jax.layers import Conv3x3
 
 
@@ -23,23 +24,55 @@ class Decoder(nnx.Module):
         self.conv2_2, self.conv2_1 = conv(c2, c2), conv(c2, c1)
         self.conv1_2, self.conv1_1 = conv(c1, c1), conv(c1, 3)
 
-    def __call__(self, f_cs: dict[str, jax.Array], height: int, width: int) -> jax.Array:
+    def __call__(
+        self,
+        f_cs: dict[str, jax.Array],
+        height: int,
+        width: int,
+        extent: Extent | None = None,
+    ) -> jax.Array:
         """Maps F_cs of relu3_1, relu4_1 and relu5_1 to pictures `[b, H, W, 3]`, unclipped.
 
         Args:
           f_cs: features of the sizes that the encoder gives for an H x W picture.
           height: H.
           width: W.
+          extent: the real part of the picture, and so of the features; None: all of it.
         """
-        relu = jax.nn.relu
-        relu4_1 = f_cs["relu4_1"]
-        x = self.merge(relu4_1 + upsample(f_cs["relu5_1"], *relu4_1.shape[1:3]))
-        x = relu(self.conv4_1(x))
-        x = relu(self.conv3_4.after_upsample_beside(x, f_cs["relu3_1"]))
-        x = relu(self.conv3_3(x))
-        x = relu(self.conv3_2(x))
-        x = relu(self.conv3_1(x))
-        x = relu(self.conv2_2.after_upsample(x, -(-height // 2), -(-width // 2)))
-        x = relu(self.conv2_1(x))
-        x = relu(self.conv1_2.after_upsample(x, height, width))
-        return self.conv1_1(x)
+        halves = [extent]
+        for _ in range(3):
+            halves.append(halves[-1] and halves[-1].halved())
+        x = self.from_relu4_1(f_cs["relu4_1"], f_cs["relu5_1"], halves[3])
+        x = self.from_relu3_1(x, f_cs["relu3_1"], halves[2])
+        x = self.from_relu2_1(x, -(-height // 2), -(-width // 2), halves[1])
+        return self.from_relu1_1(x, height, width, halves[0])
+
+    def from_relu4_1(
+        self, f_cs4: jax.Array, f_cs5: jax.Array, extent: Extent | None = None
+    ) -> jax.Array:
+        """Merges F_cs of relu4_1 and relu5_1 and convolves, at the size of relu4_1."""
+        x = self.merge(f_cs4 + upsample(f_cs5, *f_cs4.shape[1:3]), extent)
+        return jax.nn.relu(self.conv4_1(x, extent))
+
+    def from_relu3_1(
+        self, x: jax.Array, f_cs3: jax.Array, extent: Extent | None = None
+    ) -> jax.Array:
+        """Joins F_cs of relu3_1 with the doubled x and convolves, at the size of relu3_1."""
+        x = jax.nn.relu(self.conv3_4.after_upsample_beside(x, f_cs3, extent))
+        for conv in (self.conv3_3, self.conv3_2, self.conv3_1):
+            x = jax.nn.relu(conv(x, extent))
+        return x
+
+    def from_relu2_1(
+        self, x: jax.Array, height: int, width: int, extent: Extent | None = None
+    ) -> jax.Array:
+        """Doubles x to H x W, half of the picture's sides, and convolves."""
+        x = jax.nn.relu(self.conv2_2.after_upsample(x, height, width, extent))
+        return jax.nn.relu(self.conv2_1(x, extent))
+
+    def from_relu1_1(
+        self, x: jax.Array, height: int, width: int, extent: Extent | None = None
+    ) -> jax.Array:
+        """Doubles x to H x W, the picture's sides, and paints it `[b, H, W, 3]`."""
+        x = jax.nn.relu(self.conv1_2.after_upsample(x, height, width, extent))
+        return self.conv1_1(x, extent)

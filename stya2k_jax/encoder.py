@@ -7,6 +7,7 @@ import jax
 from flax import nnx
 
 from stya2k_jax.architecture import TAPS
+from stya2k_jax.extent import Extent
 from stya2k_jax.layers import Conv1x1, Conv3x3
 from stya2k_jax.pooling import avg_pool, max_pool
 
@@ -44,30 +45,49 @@ class Encoder(nnx.Module):
         sizes = convolution_channels(width)
         self.convs = nnx.Dict({name: conv(*sizes[name]) for name in CONVOLUTIONS})
 
-    def __call__(self, image: jax.Array, until: str = TAPS[-1]) -> dict[str, jax.Array]:
+    def __call__(
+        self, image: jax.Array, until: str = TAPS[-1], extent: Extent | None = None
+    ) -> dict[str, jax.Array]:
         """Maps images `[b, H, W, 3]` in [0, 1] to the taps relu1_1 ... `until`.
 
-        Sizes are H x W, then half of the one before, rounded up.
+        Sizes are H x W, then half of the one before, rounded up. Of the images, only `extent` may
+        be real, and then only its half, and so on, of the taps.
         """
         if until not in TAPS:
             raise ValueError(f"encoder: no tap {until!r}; choose one of {', '.join(TAPS)}.")
         taps = {}
-        for name, x in self.activations(image):
+        for name, x in self.activations(image, extent):
             if name in _TAP_AFTER:
                 taps[_TAP_AFTER[name]] = x
                 if _TAP_AFTER[name] == until:
                     break
         return taps
 
-    def activations(self, image: jax.Array) -> Iterator[tuple[str, jax.Array]]:
+    def activations(
+        self, image: jax.Array, extent: Extent | None = None
+    ) -> Iterator[tuple[str, jax.Array]]:
         """Yields every 3x3 convolution's name and its features after ReLU, in order."""
         x = self.color(image)
-        for stage in STAGES:
-            if stage is not STAGES[0]:
-                x = self.pool(x)
-            for name in stage:
-                x = jax.nn.relu(self.convs[name](x))
-                yield name, x
+        for i in range(len(STAGES)):
+            if i > 0:
+                x, extent = self.pool(x, extent), extent and extent.halved()
+            for name, features in self.stage(i, x, extent):
+                yield name, features
+            x = features
+
+    def stage(
+        self, index: int, x: jax.Array, extent: Extent | None = None
+    ) -> Iterator[tuple[str, jax.Array]]:
+        """Yields the names of one stage's convolutions and their features `[b, H, W, c]`.
+
+        Args:
+          index: of the stage.
+          x: what goes in, `[b, H, W, c]`: the colours after `color`, or what was pooled before.
+          extent: the real part of x.
+        """
+        for name in STAGES[index]:
+            x = jax.nn.relu(self.convs[name](x, extent))
+            yield name, x
 
 
 def convolution_channels(width: float = 1.0) -> dict[str, tuple[int, int]]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from stya2k_jax import convolution
+from stya2k_jax.extent import Extent
 
 Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
 
@@ -52,22 +53,27 @@ class Conv3x3(nnx.Module):
         self.kernel = nnx.Param(kernel_init(rngs.params(), (3, 3, c, d), jnp.float32))
         self.bias = nnx.Param(jnp.zeros((d,)))
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Returns `[b, H, W, d]` in the module's dtype."""
-        return convolution.conv3x3(*_as_dtype(self.dtype, x, self.kernel[...], self.bias[...]))
+    def __call__(self, x: jax.Array, extent: Extent | None = None) -> jax.Array:
+        """Returns `[b, H, W, d]` in the module's dtype; of x, only `extent` may be real."""
+        arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
+        return convolution.conv3x3(*arguments, extent)
 
-    def after_upsample(self, x: jax.Array, height: int, width: int) -> jax.Array:
+    def after_upsample(
+        self, x: jax.Array, height: int, width: int, extent: Extent | None = None
+    ) -> jax.Array:
         """Doubles x by repetition, crops it to H x W and convolves: -> [b, H, W, d]."""
         arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
-        return convolution.upsample_conv3x3(*arguments, height, width)
+        return convolution.upsample_conv3x3(*arguments, height, width, extent)
 
-    def after_upsample_beside(self, x: jax.Array, skip: jax.Array) -> jax.Array:
+    def after_upsample_beside(
+        self, x: jax.Array, skip: jax.Array, extent: Extent | None = None
+    ) -> jax.Array:
         """Convolves the channels of the doubled x followed by those of `skip`, of skip's size."""
         x, skip, kernel, bias = _as_dtype(self.dtype, x, skip, self.kernel[...], self.bias[...])
         c, (height, width) = x.shape[3], skip.shape[1:3]
         # A convolution adds over channels, so the doubled half is spared the full-size work.
-        doubled = convolution.upsample_conv3x3(x, kernel[:, :, :c], bias, height, width)
-        return doubled + convolution.conv3x3(skip, kernel[:, :, c:], jnp.zeros_like(bias))
+        doubled = convolution.upsample_conv3x3(x, kernel[:, :, :c], bias, height, width, extent)
+        return doubled + convolution.conv3x3(skip, kernel[:, :, c:], jnp.zeros_like(bias), extent)
 
 
 def _as_dtype(dtype: jnp.dtype, *arrays: jax.Array) -> tuple[jax.Array, ...]:

@@ -1,15 +1,19 @@
 """StyA2K: content and style pictures in, the stylized picture out (Sec. 3.1)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from stya2k_jax import baselines
-from stya2k_jax.a2k import A2K
-from stya2k_jax.architecture import STYLED_TAPS, Architecture
+from stya2k_jax.a2k import A2K, RealBlocks
+from stya2k_jax.architecture import STYLED_TAPS, TAPS, Architecture
 from stya2k_jax.convolution import on_cpu
 from stya2k_jax.decoder import Decoder
 from stya2k_jax.encoder import Encoder
+from stya2k_jax.extent import Extent
 from stya2k_jax.ladder import ladder, taps_up_to
 
 Taps = dict[str, jax.Array]
@@ -25,27 +29,91 @@ class Painter(nnx.Module):
         self.a2k = nnx.Dict({tap: _module(architecture, tap, rngs) for tap in STYLED_TAPS})
         self.decoder = Decoder(architecture, rngs=rngs)
 
-    def keys(self, style: Taps) -> dict:
-        """Returns what the A2K modules need of a style, from its taps."""
+    def keys(
+        self,
+        style: Taps,
+        block_sizes: Mapping[str, int] | None = None,
+        real: Mapping[str, RealBlocks] | None = None,
+    ) -> dict:
+        """Returns what the A2K modules need of a style, from its taps.
+
+        Args:
+          style: the taps.
+          block_sizes: by tap, as `A2K.keys` takes it; None: those of training.
+          real: by tap, as `A2K.keys` takes it. Baselines take neither.
+        """
+
+        def options(tap):
+            chosen = dict(block_size=block_sizes and block_sizes[tap], real=real and real[tap])
+            return {name: value for name, value in chosen.items() if value is not None}
+
         return {
-            tap: module.keys(style[tap], *_shallower(module, style, tap))
+            tap: module.keys(style[tap], *_shallower(module, style, tap), **options(tap))
             for tap, module in self.a2k.items()
         }
 
-    def __call__(self, content: Taps, keys: dict, height: int, width: int) -> jax.Array:
+    def __call__(
+        self,
+        content: Taps,
+        keys: dict | Sequence[dict],
+        height: int,
+        width: int,
+        *,
+        shares: Mapping[str, jax.Array] | None = None,
+        extent: Extent | None = None,
+    ) -> jax.Array:
         """Paints a picture `[b, H, W, 3]`, unclipped float32, of a content's taps.
 
         Args:
           content: the taps of an H x W picture.
-          keys: `self.keys` of a style of any size.
+          keys: `self.keys` of a style of any size, or those of several.
           height: H.
           width: W.
+          shares: by tap, how much of each of several styles: `[k, 1, 1]` or `[k, H_tap, W_tap]`,
+            which add up to 1.
+          extent: the real part of the picture; None: all of it. Baselines take none.
         """
+        extents = {} if extent is None else extents_of_taps(extent)
         f_cs = {
-            tap: module(content[tap], keys[tap], *_shallower(module, content, tap))
-            for tap, module in self.a2k.items()
+            tap: self.features(tap, content, keys, shares and shares[tap], extent=extents.get(tap))
+            for tap in self.a2k
         }
-        return self.decoder(f_cs, height, width).astype(jnp.float32)
+        return self.decoder(f_cs, height, width, extent).astype(jnp.float32)
+
+    def features(
+        self,
+        tap: str,
+        content: Taps,
+        keys: dict | Sequence[dict],
+        shares: jax.Array | None = None,
+        **options: Any,
+    ) -> jax.Array:
+        """Returns F_cs of one tap, `[b, H, W, c]`.
+
+        Several styles are added by their shares, sum_i w_i F_cs,i, which is sum_i w_i O_i + F_c
+        because the shares add up to 1 and each F_cs,i is O_i + F_c.
+
+        Args:
+          tap: name of the tap.
+          content: its taps.
+          keys: as in `__call__`.
+          shares: of this tap.
+          **options: `extent` and `moments` of `A2K`.
+        """
+        module, f_c = self.a2k[tap], content[tap]
+        options = {name: value for name, value in options.items() if value is not None}
+        shallower = _shallower(module, content, tap)
+
+        def styled(keys):
+            return module(f_c, _for_batch(keys[tap], len(f_c)), *shallower, **options)
+
+        if shares is None:
+            return styled(keys)
+        parts = (
+            share[None, :, :, None].astype(f_c.dtype) * styled(one)
+            for share, one in zip(shares, keys, strict=True)
+        )
+        return sum(parts)
 
 
 def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> nnx.Module:
@@ -57,6 +125,24 @@ def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> nnx.Module:
         return module(channels, **options)
     options |= dict(heads=architecture.heads, variant=architecture.variant)
     return A2K(channels, block_size=architecture.block_size(tap), **options)
+
+
+def extents_of_taps(extent: Extent) -> dict[str, Extent]:
+    """Returns the real part of each tap's features, given that of the picture."""
+    extents = {}
+    for tap in TAPS:
+        extents[tap] = extent
+        extent = extent.halved()
+    return extents
+
+
+def _for_batch(keys: Any, batch: int) -> Any:
+    """Repeats the keys of one style for each content of a batch."""
+
+    def repeat(x):  # masks and grids have fewer axes and no batch
+        return jnp.broadcast_to(x, (batch, *x.shape[1:])) if x.ndim > 3 and len(x) == 1 else x
+
+    return jax.tree.map(repeat, keys)
 
 
 def _shallower(module: nnx.Module, taps: Taps, tap: str) -> list[jax.Array]:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from stya2k_jax.a2k import to_head_blocks
 from stya2k_jax.convert import encoder_from_vgg, model_from_release
 from stya2k_jax.model import StyA2K, encode_both
 from stya2k_jax.stats import normalize
@@ -75,7 +76,7 @@ def encode() -> Callable[[np.ndarray], dict[str, jax.Array]]:
 def chosen_blocks(module, f_c: jax.Array, f_s: jax.Array) -> jax.Array:
     """Returns p_idx `[b, n, h]` of an A2K module."""
     path = module.paths["progressive"]
-    q = path.blocks(path.query(normalize(f_c)))
+    q = to_head_blocks(path.query(normalize(f_c)), path.block_size, path.heads)
     return path.match(q, path.keys(f_s), *f_c.shape[1:3])
 
 

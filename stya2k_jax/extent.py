@@ -1,0 +1,63 @@
+"""The real size of maps that are padded at the bottom and right to a shape that others share.
+
+Programs are compiled for shapes. A picture that lies in the top left corner of a larger array, with
+its real size as numbers that the program is given, needs no program of its own; what stands in the
+padding never reaches a real point.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Length = int | jax.Array  # an int32 scalar where it is known only when the program runs
+
+
+class Extent(NamedTuple):
+    """How much of an array `[b, H, W, c]` is real: its first rows and columns.
+
+    Traced lengths are at least 2, so that there is a point to reflect.
+    """
+
+    height: Length
+    width: Length
+
+    def halved(self) -> "Extent":
+        """Returns the extent after pooling in ceil mode."""
+        return Extent(-(-self.height // 2), -(-self.width // 2))
+
+    def inside(self, height: int, width: int) -> jax.Array:
+        """Returns booleans `[height, width]`, True at real points."""
+        rows, columns = jnp.arange(height) < self.height, jnp.arange(width) < self.width
+        return rows[:, None] & columns[None]
+
+
+def line(x: jax.Array, index: Length, axis: int) -> jax.Array:
+    """Returns the row (axis 1) or column (axis 2) at an index, kept as an axis of length 1."""
+    return lax.dynamic_slice_in_dim(x, index, 1, axis)
+
+
+def with_line(x: jax.Array, value: jax.Array, index: Length, axis: int) -> jax.Array:
+    """Returns x with the row or column at an index replaced; beyond the end, the last one is."""
+    return lax.dynamic_update_slice_in_dim(x, value, index, axis)
+
+
+def repeat_last(x: jax.Array, extent: Extent) -> jax.Array:
+    """Repeats the last real row and column once in the padding, where there is any."""
+    for axis, length in zip((1, 2), extent, strict=True):
+        x = with_line(x, line(x, length - 1, axis), length, axis)
+    return x
+
+
+def end_with(padded: jax.Array, extent: Extent, back: int) -> jax.Array:
+    """Gives a map with a border of one point the line that belongs after its last real one.
+
+    Args:
+      padded: `[b, H + 2, W + 2, c]`.
+      extent: of the map inside the border.
+      back: which line it is: 1, the last one again; 2, the one before, a reflection.
+    """
+    for axis, length in zip((1, 2), extent, strict=True):
+        padded = with_line(padded, line(padded, length + 1 - back, axis), length + 1, axis)
+    return padded
