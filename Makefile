@@ -70,9 +70,9 @@ $(VENV)/installed-demo: $(VENV)/installed
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(RUN) -m pip install --quiet --editable '.[test,evaluate]'
+	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,onnx]'
 	touch $@
 
 $(VENV)/installed-torch: $(VENV)/installed-test
-	$(RUN) -m pip install --quiet --editable '.[test,evaluate,torch]'
+	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,onnx,torch]'
 	touch $@

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from stya2k_jax import attention
@@ -32,8 +33,8 @@ class RealBlocks(NamedTuple):
     """
 
     extent: Extent
-    order: jax.Array
-    count: jax.Array
+    order: jax.Array | np.ndarray
+    count: jax.Array | int
 
 
 @_pytree

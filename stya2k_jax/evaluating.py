@@ -15,7 +15,8 @@ from stya2k_jax.images import PictureError, write_png
 from stya2k_jax.judging import Features, Judge, stack
 from stya2k_jax.pairs import Pair, all_pairs, digest, find_stylized
 from stya2k_jax.results import Results, Row
-from stya2k_jax.stylizing import STYLES_AT_ONCE, Stylizer
+from stya2k_jax.stylize_files import STYLES_AT_ONCE
+from stya2k_jax.stylizing import Stylizer
 
 CONTENTS_AT_ONCE = 64  # read at once while stylizing
 REFERENCES = ("content unchanged", "style itself")

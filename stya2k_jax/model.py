@@ -69,13 +69,15 @@ class Painter(nnx.Module):
           keys: `self.keys` of a style of any size, or those of several.
           height: H.
           width: W.
-          shares: by tap, how much of each of several styles: `[k, 1, 1]` or `[k, H_tap, W_tap]`,
-            which add up to 1.
+          shares: by tap, how much of each of several styles: `[k, 1, 1]` or `[k, H_tap, W_tap]`;
+            they add up to 1, or to a strength beyond it.
           extent: the real part of the picture; None: all of it. Baselines take none.
         """
         extents = {} if extent is None else extents_of_taps(extent)
         f_cs = {
-            tap: self.features(tap, content, keys, shares and shares[tap], extent=extents.get(tap))
+            tap: self.features(
+                tap, content, keys, None if shares is None else shares[tap], extent=extents.get(tap)
+            )
             for tap in self.a2k
         }
         return self.decoder(f_cs, height, width, extent).astype(jnp.float32)
@@ -90,8 +92,8 @@ class Painter(nnx.Module):
     ) -> jax.Array:
         """Returns F_cs of one tap, `[b, H, W, c]`.
 
-        Several styles are added by their shares, sum_i w_i F_cs,i, which is sum_i w_i O_i + F_c
-        because the shares add up to 1 and each F_cs,i is O_i + F_c.
+        Several styles are added by their shares, sum_i w_i O_i + F_c, where F_cs,i = O_i + F_c is
+        what a module gives.
 
         Args:
           tap: name of the tap.
@@ -109,11 +111,9 @@ class Painter(nnx.Module):
 
         if shares is None:
             return styled(keys)
-        parts = (
-            share[None, :, :, None].astype(f_c.dtype) * styled(one)
-            for share, one in zip(shares, keys, strict=True)
-        )
-        return sum(parts)
+        shares = shares[:, None, :, :, None].astype(f_c.dtype)  # [k, b, H, W, c]
+        parts = (share * styled(one) for share, one in zip(shares, keys, strict=True))
+        return sum(parts) + (1 - shares.sum(axis=0)) * f_c
 
 
 def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> nnx.Module:

@@ -15,7 +15,7 @@ from stya2k_jax.extent import Extent
 from stya2k_jax.model import StyA2K
 from stya2k_jax.shapes import Shapes, Size
 
-Shares = dict[str, jax.Array]  # by tap, [k, 1, 1] or [k, H, W]
+Shares = dict[str, np.ndarray]  # by tap, [k, 1, 1] or [k, H, W]
 
 _PROGRAM_PX_AT_FULL_WIDTH = 2_000_000  # a narrow model paints faster but compiles no faster
 
@@ -61,7 +61,7 @@ class Programs:
 
         Keys of styles of a similar number of blocks have one shape.
         """
-        size = style.shape[1:3]
+        size = size_of(style.shape)
         sides = self.block_sizes(size) if balanced else None
         shape = self.styles.choose(size) if self.may_pad else size
         if shape == size:
@@ -81,7 +81,7 @@ class Programs:
           keys: of `style_keys`; a list of them with shares.
           shares: as `Painter.__call__` takes them.
         """
-        size = content.shape[1:3]
+        size = size_of(content.shape)
         shape = self.contents.choose(size) if self.may_pad else size
         if shape == size:
             return np.asarray(self._paint(self.state, content, keys, shares, None))
@@ -95,7 +95,7 @@ class Programs:
 
         Numbers are left out, and lengths that padding changes may differ.
         """
-        size = shape[1:3]
+        size = size_of(shape)
         sides = self.block_sizes(size) if balanced else None
         picture = jax.ShapeDtypeStruct(shape, jnp.float32)
         structures = [jax.eval_shape(self._style_keys_of(sides, None, None), picture)]
@@ -130,12 +130,19 @@ def padded(pictures: np.ndarray, shape: Size) -> np.ndarray:
     return np.pad(pictures, ((0, 0), *widths, (0, 0)), mode="edge")
 
 
+def size_of(shape: tuple[int, ...]) -> Size:
+    """Returns height and width of the shape `[b, H, W, c]`."""
+    _, height, width, _ = shape
+    return height, width
+
+
 def tap_sizes(size: Size) -> dict[str, Size]:
     """Returns the height and width of each tap's features for a picture of this size."""
-    return {tap: tuple(-(-side // 2**i) for side in size) for i, tap in enumerate(TAPS)}
+    height, width = size
+    return {tap: (-(-height // 2**i), -(-width // 2**i)) for i, tap in enumerate(TAPS)}
 
 
-def _padded_shares(shares: jax.Array, shape: Size, tap: str) -> jax.Array:
+def _padded_shares(shares: np.ndarray, shape: Size, tap: str) -> np.ndarray:
     if shares.shape[1:] == (1, 1):
         return shares
     widths = [(0, a - b) for a, b in zip(tap_sizes(shape)[tap], shares.shape[1:], strict=True)]

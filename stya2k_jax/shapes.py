@@ -10,6 +10,7 @@ MULTIPLE_PX = 16  # of a shape's sides, so that every halving in the encoder is 
 SMALLEST_PX = 32  # of a side that may be padded: its features keep two points everywhere
 MOST_SHAPES = 8
 _WASTE = 1.25  # a shape this many times as large as a picture is still worth using
+_MOST_COMPARED = 100
 _EXACT = 2  # so many sizes get a program of their own when nothing is known of what follows
 
 
@@ -43,7 +44,7 @@ class Shapes:
             shape = size
             if len(self._known) >= _EXACT:
                 step = 256 if many else 64
-                shape = tuple(-(-side // step) * step for side in size)
+                shape = _up_to(size, step)
             self._known.add(shape)
             return shape
 
@@ -75,15 +76,21 @@ def plan(sizes: Iterable[Size], *, program_px: float, most: int = MOST_SHAPES) -
     Returns:
       The shapes. One that serves a single size is that size, so that nothing is padded.
     """
-    groups = [(size, {size}, count) for size, count in Counter(sizes).items()]
+    counts, step = Counter(sizes), MULTIPLE_PX
+    while len(counts) > _MOST_COMPARED:  # every pair is compared, again and again
+        coarser: Counter[Size] = Counter()
+        for size, count in counts.items():
+            coarser[_up_to(size, step)] += count
+        counts, step = coarser, 2 * step
+    groups = list(counts.items())  # a shape, and how many pictures it serves
 
     def united(a, b):
-        shape = tuple(-(-max(s) // MULTIPLE_PX) * MULTIPLE_PX for s in zip(a[0], b[0], strict=True))
-        return shape, a[1] | b[1], a[2] + b[2]
+        largest = max(a[0][0], b[0][0]), max(a[0][1], b[0][1])
+        return _up_to(largest, MULTIPLE_PX), a[1] + b[1]
 
     def added(a, b):
         both = united(a, b)
-        return both[2] * _area(both[0]) - a[2] * _area(a[0]) - b[2] * _area(b[0])
+        return both[1] * _area(both[0]) - a[1] * _area(a[0]) - b[1] * _area(b[0])
 
     while len(groups) > 1:
         pairs = [(a, b) for i, a in enumerate(groups) for b in groups[:i]]
@@ -91,7 +98,13 @@ def plan(sizes: Iterable[Size], *, program_px: float, most: int = MOST_SHAPES) -
         if len(groups) <= most and added(a, b) > program_px:
             break
         groups = [group for group in groups if group is not a and group is not b] + [united(a, b)]
-    return {shape for shape, _, _ in groups}
+    return {shape for shape, _ in groups}
+
+
+def _up_to(size: Size, step: int) -> Size:
+    """Rounds both sides up to multiples."""
+    height, width = (-(-side // step) * step for side in size)
+    return height, width
 
 
 def _area(size: Size) -> int:

@@ -19,6 +19,7 @@ from stya2k_jax.encoder import STAGES
 from stya2k_jax.errors import UserError
 from stya2k_jax.extent import Extent
 from stya2k_jax.model import StyA2K
+from stya2k_jax.programs import size_of, tap_sizes
 from stya2k_jax.stats import EPSILON
 
 TILE_PX = 512
@@ -71,19 +72,20 @@ class Tiles:
 
     def taps(self, picture: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the taps `[1, h, w, c]` that are styled, of a picture `[1, H, W, 3]`."""
-        taps, x = {}, picture
+        taps: dict[str, np.ndarray] = {}
+        x = picture
         for i, tap in enumerate(TAPS):
             is_last = i == len(TAPS) - 1
             wanted = [("tap", 1)] * (tap in STYLED_TAPS) + [("pooled", 2)] * (not is_last)
             outputs = self._run(
                 self._encode[i],
-                x.shape[1:3],
+                size_of(x.shape),
                 [(x, 1)],
                 dict(wanted),
                 side=self.tile_px // (1, 1, 2, 4, 4)[i],
                 reach=len(STAGES[i]),
             )
-            x = outputs.get("pooled")
+            x = outputs.get("pooled", x)
             if "tap" in outputs:
                 taps[tap] = outputs["tap"]
         return taps
@@ -104,17 +106,18 @@ class Tiles:
         f_cs = self.taps(content)
         for tap, features in f_cs.items():
             self._attend_in_place(tap, features, keys, shares[tap])
-        height, width = content.shape[1:3]
-        half, quarter = (-(-height // 2), -(-width // 2)), f_cs["relu3_1"].shape[1:3]
-        t = self.tile_px
+        sizes, t = tap_sizes(size_of(content.shape)), self.tile_px
         f_cs4, f_cs5, f_cs3 = f_cs.pop("relu4_1"), f_cs.pop("relu5_1"), f_cs.pop("relu3_1")
-        eighth = f_cs4.shape[1:3]
-        x = self._run(self._decode[0], eighth, [(f_cs4, 1), (f_cs5, 2)], {"": 1}, t // 4, 2)[""]
+        x = self._run(
+            self._decode[0], sizes["relu4_1"], [(f_cs4, 1), (f_cs5, 2)], {"": 1}, t // 4, 2
+        )[""]
         del f_cs4, f_cs5
-        x = self._run(self._decode[1], quarter, [(f_cs3, 1), (x, 2)], {"": 1}, t // 2, 4)[""]
+        x = self._run(self._decode[1], sizes["relu3_1"], [(f_cs3, 1), (x, 2)], {"": 1}, t // 2, 4)[
+            ""
+        ]
         del f_cs3
-        x = self._run(self._decode[2], half, [(x, 2)], {"": 1}, t, 2)[""]
-        return self._run(self._decode[3], (height, width), [(x, 2)], {"": 1}, t, 2)[""]
+        x = self._run(self._decode[2], sizes["relu2_1"], [(x, 2)], {"": 1}, t, 2)[""]
+        return self._run(self._decode[3], sizes["relu1_1"], [(x, 2)], {"": 1}, t, 2)[""]
 
     def _attend_in_place(
         self, tap: str, features: np.ndarray, keys: Sequence[dict], shares: np.ndarray
@@ -160,16 +163,16 @@ class Tiles:
             side //= 2
         whole: dict[str, np.ndarray] = {}
 
-        def keep(rows, columns, found):
+        def keep(rows: Window, columns: Window, found: Any) -> None:
             for name, scale in outputs.items():
                 part = np.asarray(found[name] if name else found)
-                shape = tuple(-(-s // scale) for s in size)
                 if name not in whole:
-                    whole[name] = np.empty((len(part), *shape, part.shape[3]), part.dtype)
-                kept, taken = zip(*(_kept(w, scale) for w in (rows, columns)), strict=True)
-                whole[name][:, kept[0], kept[1]] = part[:, taken[0], taken[1]]
+                    shape = (len(part), *(-(-s // scale) for s in size), part.shape[3])
+                    whole[name] = np.empty(shape, part.dtype)
+                (y, from_y), (x, from_x) = _kept(rows, scale), _kept(columns, scale)
+                whole[name][:, y, x] = part[:, from_y, from_x]
 
-        pending = None  # the one before is copied while this one is computed
+        pending: tuple | None = None  # the one before is copied while this one is computed
         for rows in windows(size[0], side, reach):
             for columns in windows(size[1], side, reach):
                 cut = [_cut(x, rows, columns, scale, side + 2 * reach) for x, scale in inputs]
@@ -177,6 +180,7 @@ class Tiles:
                 if pending is not None:
                     keep(*pending)
                 pending = rows, columns, found
+        assert pending is not None  # a map has at least one window
         keep(*pending)
         return whole
 

@@ -1,8 +1,12 @@
 """Pictures as users have them: phone photographs, scans, cut-outs, and files that are broken."""
 
+import logging
 import os
 import struct
+import threading
+import warnings
 import zlib
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -13,13 +17,16 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.images import (
     PictureError,
     crop_square,
+    decode_picture,
     find_pictures,
     grid,
     read_picture,
     resize_short_side,
+    resized_size,
     to_float,
     to_rgb,
     to_uint8,
+    upright_size,
     write_png,
 )
 
@@ -62,6 +69,24 @@ def test_photographs_stand_upright(tmp_path, orientation, suffix):
     exif[ORIENTATION] = orientation
     path = saved(tmp_path / f"phone{suffix}", noise(), exif=exif)
     np.testing.assert_array_equal(read(path), UNDO[orientation](noise()))
+
+
+def test_exif_data_that_pillow_cannot_write_anew_do_not_matter(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[305] = 6, ""
+    whole = saved(tmp_path / "phone.png", noise(), exif=exif).read_bytes()
+    text, float32 = (struct.pack(">HHI", 305, type, 1) for type in (2, 11))
+    start, end = whole.index(b"eXIf"), whole.index(b"IDAT") - 8
+    block = whole[start:end].replace(text, float32)  # the camera's name as a number
+    assert block != whole[start:end]
+    block += struct.pack(">I", zlib.crc32(block))
+    (tmp_path / "phone.png").write_bytes(whole[:start] + block + whole[end + 4 :])
+    np.testing.assert_array_equal(read(tmp_path / "phone.png"), UNDO[6](noise()))
+
+
+def test_a_picture_whose_exif_data_cannot_be_parsed_is_read_as_it_is_stored(tmp_path):
+    path = saved(tmp_path / "edited.png", noise(), exif=b"not EXIF")
+    np.testing.assert_array_equal(read(path), noise())
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.png", "a.webp", "a.bmp", "a.gif", "a.ppm"])
@@ -109,6 +134,42 @@ def test_what_is_transparent_is_laid_on_white(tmp_path, mode):
 @pytest.mark.parametrize("mode", ["PA", "La", "RGBa"])  # of images in memory, not of files
 def test_transparency_of_the_rarer_modes_is_laid_on_white(mode):
     assert (np.asarray(to_rgb(Image.new(mode, (2, 2)))) == 255).all()
+
+
+def test_what_is_transparent_may_be_laid_on_another_grey(tmp_path):
+    rgba = np.full((1, 3, 4), 255, np.uint8)
+    rgba[..., 3] = 0, 128, 255
+    path = saved(tmp_path / "mask.png", rgba)
+    assert np.asarray(read_picture(path, background=0))[0, :, 0].tolist() == [0, 128, 255]
+    path = saved(tmp_path / "x.png", np.array([[0, 1000]], np.uint16), transparency=1000)
+    assert np.asarray(read_picture(path, background=7))[0, :, 0].tolist() == [0, 7]
+
+
+MODES = "1 L LA La P PA RGB RGBA RGBa RGBX CMYK YCbCr LAB HSV I I;16 I;16L I;16B F".split()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("transparency", [None, 0, (1, 2, 3), b"\0\1"])
+def test_pictures_of_every_mode_become_rgb(mode, transparency):
+    image = Image.new(mode, (3, 2))
+    if transparency is not None:
+        image.info["transparency"] = transparency
+    try:
+        rgb = to_rgb(image)
+    except (TypeError, ValueError):
+        kinds = {"P": (int, bytes), "1": (int, tuple), "L": (int, tuple), "RGB": (int, tuple)}
+        assert not isinstance(transparency, kinds[mode])  # it means nothing in that mode
+    else:
+        assert rgb.mode == "RGB" and rgb.size == (3, 2)
+
+
+@pytest.mark.parametrize("mode", ["L", "PA", "RGBA", "CMYK", "I", "F"])
+def test_pictures_are_converted_in_strips_as_at_once(monkeypatch, mode):
+    image = Image.fromarray(noise(9, 6)).convert("L" if mode == "PA" else mode).convert(mode)
+    whole = np.asarray(to_rgb(image))
+    for pixels in (1, 7, 12, 40):
+        monkeypatch.setattr(images, "_STRIP_PIXELS", pixels)
+        np.testing.assert_array_equal(np.asarray(to_rgb(image)), whole)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
@@ -170,6 +231,23 @@ def test_of_an_animation_the_first_frame_is_taken(tmp_path):
     )
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
+def test_the_upright_size_is_known_from_the_header(tmp_path, suffix):
+    for orientation in (None, *UNDO):
+        exif = Image.Exif()
+        if orientation:
+            exif[ORIENTATION] = orientation
+        path = saved(tmp_path / f"{orientation}{suffix}", noise(), exif=exif)
+        assert upright_size(path) == read(path).shape[:2]
+
+
+def test_what_is_no_picture_has_no_size_and_damaged_pixels_do_not_matter(tmp_path):
+    assert upright_size(tmp_path / "missing.png") is None
+    assert upright_size(broken(tmp_path, "text")) is None
+    assert upright_size(broken(tmp_path, "huge")) is None
+    assert upright_size(broken(tmp_path, "cut-off data")) == (64, 64)
+
+
 ### Broken files
 
 
@@ -225,6 +303,13 @@ def test_a_broken_file_is_an_error_that_names_it_and_the_reason(tmp_path, kind, 
     assert "\n" not in message
 
 
+def test_nothing_but_picture_formats_is_tried_on_a_file(tmp_path):
+    path = tmp_path / "poster.png"  # which Pillow would hand to Ghostscript
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+    with pytest.raises(PictureError, match="poster.png is not a picture .JPEG, PNG, "):
+        read_picture(path)
+
+
 def test_a_jpeg_without_its_end_is_an_error_that_names_it(tmp_path):
     path = saved(tmp_path / "download.jpg", noise(64, 64))
     path.write_bytes(path.read_bytes()[:-500])
@@ -235,12 +320,18 @@ def test_a_jpeg_without_its_end_is_an_error_that_names_it(tmp_path):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_floats_that_are_not_numbers_are_refused(tmp_path, value):
     path = saved(tmp_path / "float.tif", np.array([[0, value]], np.float32))
-    with pytest.raises(PictureError, match="float.tif cannot be read: it holds NaN or infinity"):
+    with pytest.raises(PictureError, match="float.tif cannot be read: the picture holds NaN"):
         read_picture(path)
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow warns of damaged headers
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".tif", ".webp", ".bmp", ".ppm"])
+def test_floats_in_memory_that_are_not_numbers_are_refused():
+    with pytest.raises(UserError, match="the picture holds NaN or infinity"):
+        to_rgb(Image.fromarray(np.array([[0, np.nan]], np.float32)))
+
+
+@pytest.mark.parametrize(
+    "suffix", [".jpg", ".png", ".gif", ".tif", ".webp", ".bmp", ".ppm", ".avif", ".jp2"]
+)
 def test_any_damage_gives_a_picture_or_a_picture_error(tmp_path, suffix):
     exif = Image.Exif()
     exif[ORIENTATION] = 6
@@ -258,6 +349,30 @@ def test_any_damage_gives_a_picture_or_a_picture_error(tmp_path, suffix):
             assert str(path) in str(error)
             refused += 1
     assert refused
+
+
+def test_pillows_warnings_are_silent_while_threads_read_and_as_before_afterwards(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # of 35: Pillow warns
+    file, (filters, level) = BytesIO(), (list(warnings.filters), logging.getLogger("PIL").level)
+    Image.fromarray(noise()).save(file, "PNG")
+    refused = []
+
+    def read_some():
+        try:
+            for _ in range(100):
+                decode_picture(file.getvalue(), "large.png")
+        except Exception as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=read_some) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not refused  # pytest turns warnings into errors
+    assert warnings.filters == filters and logging.getLogger("PIL").level == level
+    with pytest.raises(Image.DecompressionBombWarning):
+        Image.open(file)
 
 
 ### Finding
@@ -322,6 +437,17 @@ def test_8_bits_survive_the_way_to_floats_and_back():
 )
 def test_the_short_side_gets_the_size_and_the_aspect_is_kept(size, short, expected):
     assert resize_short_side(Image.new("RGB", size), short).size == expected
+    assert resized_size(size, short) == expected
+
+
+def test_a_strip_that_would_become_huge_is_refused_by_name_and_sizes(tmp_path):
+    path = saved(tmp_path / "strip.png", np.zeros((2, 30000, 3), np.uint8))
+    expected = "has 30000x2 pixels; resized to 512 on its short side it would have 7680000x512, "
+    with pytest.raises(PictureError, match=f"{path} {expected}more than 178956970"):
+        resize_short_side(read_picture(path), 512)
+    with pytest.raises(PictureError, match=f"^a picture {expected}"):
+        resize_short_side(Image.new("RGB", (30000, 2)), 512)
+    assert resize_short_side(read_picture(path), 1).size == (15000, 1)
 
 
 @pytest.mark.parametrize("size", [(7, 4), (4, 9), (4, 4)])
@@ -337,6 +463,7 @@ def test_the_middle_square_is_cut_out(size):
 def test_size_0_leaves_a_picture_as_it_is():
     image = Image.fromarray(noise())
     assert resize_short_side(image, 0) is image
+    assert resized_size((3, 5), 0) == (3, 5)
 
 
 ### Writing

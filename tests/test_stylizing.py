@@ -3,7 +3,6 @@
 Nearly all pictures here are of the same two sizes: each further size is compiled anew.
 """
 
-import os
 from pathlib import Path
 
 import jax
@@ -14,7 +13,6 @@ from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
 from stya2k_jax.images import PictureError
-from stya2k_jax.stylizing import STYLES_AT_ONCE, stylize_files
 from tests.small_model import small_model
 
 HEIGHT, WIDTH = 16, 24
@@ -177,81 +175,3 @@ def test_a_size_is_compiled_once(stylizer, caplog):
         assert "paint" not in caplog.text
         stylizer(CONTENT[:2, :2], STYLE[:2, :2])
         assert "paint" in caplog.text
-
-
-### Files
-
-
-def stylize(stylizer, contents, styles, output, content_size=0, style_size=0):
-    return stylize_files(
-        stylizer, contents, styles, output, content_size=content_size, style_size=style_size
-    )
-
-
-@pytest.fixture
-def files(tmp_path):
-    contents = [saved(tmp_path / "c" / f"c{i}.png", noise(i, *CONTENT.shape)) for i in range(2)]
-    styles = [saved(tmp_path / "s" / f"s{i}.png", noise(9 + i, *STYLE.shape)) for i in range(2)]
-    return contents, styles
-
-
-def test_every_pair_becomes_a_file_named_after_both(stylizer, files, tmp_path):
-    contents, styles = files
-    output = tmp_path / "new" / "output"
-    assert stylize(stylizer, contents, styles, output) == {}
-    names = ["c0_stylized_s0.png", "c0_stylized_s1.png", "c1_stylized_s0.png", "c1_stylized_s1.png"]
-    assert sorted(os.listdir(output)) == names
-    for content, style in ((c, s) for c in contents for s in styles):
-        name = f"{content.stem}_stylized_{style.stem}.png"
-        with Image.open(output / name) as image:
-            np.testing.assert_array_equal(np.asarray(image), np.asarray(stylizer(content, style)))
-
-
-def test_contents_and_styles_are_resized_by_their_short_side(stylizer, tmp_path):
-    content = saved(tmp_path / "wide.png", noise(0, 2 * HEIGHT, 2 * WIDTH, 3))
-    style = saved(tmp_path / "style.png", noise(1, 5, 5, 3))
-    stylize(stylizer, [content], [style], tmp_path / "out", content_size=HEIGHT, style_size=HEIGHT)
-    with Image.open(tmp_path / "out" / "wide_stylized_style.png") as image:
-        assert image.size == (WIDTH, HEIGHT)
-
-
-def test_more_styles_than_are_kept_in_memory_are_all_done(stylizer, tmp_path):
-    content = saved(tmp_path / "c.png", CONTENT)
-    count = STYLES_AT_ONCE + 1
-    styles = [saved(tmp_path / "s" / f"{i}.png", noise(i, *STYLE.shape)) for i in range(count)]
-    (tmp_path / "broken.png").write_text("no picture")
-    failures = stylize(stylizer, [tmp_path / "broken.png", content], styles, tmp_path / "out")
-    assert list(failures) == [tmp_path / "broken.png"]  # once, though each round tries it
-    assert sorted(os.listdir(tmp_path / "out")) == [f"c_stylized_{i}.png" for i in range(count)]
-
-
-def test_files_that_cannot_be_read_are_listed_and_the_others_done(stylizer, files, tmp_path):
-    contents, styles = files
-    bad_content, bad_style = tmp_path / "bad.jpg", tmp_path / "worse.jpg"
-    bad_content.write_text("no picture")
-    bad_style.write_bytes(b"")
-    failures = stylize(
-        stylizer, [bad_content, *contents], [styles[0], bad_style, styles[1]], tmp_path / "out"
-    )
-    assert sorted(failures) == [bad_content, bad_style]
-    for path, reason in failures.items():
-        assert str(path) in reason
-    assert len(os.listdir(tmp_path / "out")) == 4
-
-
-def test_results_that_would_overwrite_each_other_are_refused_before_any_is_made(
-    stylizer, files, tmp_path
-):
-    contents, styles = files
-    twin = saved(tmp_path / "other" / "c0.jpg", CONTENT)
-    with pytest.raises(UserError, match="Two contents are called 'c0': .*c0.png and .*c0.jpg"):
-        stylize(stylizer, [*contents, twin], styles, tmp_path / "out")
-    with pytest.raises(UserError, match="Two styles are called 'c0'"):
-        stylize(stylizer, styles, [*contents, twin], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_file_given_twice_is_done_and_others_of_its_folder_untouched(stylizer, files, tmp_path):
-    contents, styles = files
-    assert stylize(stylizer, [contents[0]] * 2, [styles[0]], tmp_path / "out") == {}
-    assert os.listdir(tmp_path / "out") == ["c0_stylized_s0.png"]

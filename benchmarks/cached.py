@@ -1,0 +1,134 @@
+"""How fast a picture is stylized with a style that is kept, against PyTorch in the same run.
+
+python -m benchmarks.cached                       # 512x512, full width
+python -m benchmarks.cached --model=a2k-mini      # frames per second of the model that comes along
+python -m benchmarks.cached --size=256 --rounds=9 --threads=2 --nocompile
+
+Needs the torch extra, and for torch.compile a C++ compiler. Ours is the public verb, 8-bit pictures
+in and out; PyTorch is the network alone, on tensors that are there, at the same width with weights
+that were never trained, which changes no speed. What is kept of a style: ours, everything that
+depends on it; of PyTorch its taps, keys and values, which it normalises and cuts into blocks anew:
+one or two per cent of its work. Systems take turns, so that a busy machine slows all of them.
+Prints seconds, and ratios to PyTorch eager float32 with both pictures encoded.
+"""
+
+import copy
+import time
+
+import numpy as np
+import torch
+from absl import flags
+
+from benchmarks.models import FULL, open_model
+from benchmarks.timing import report, take_turns
+from stya2k_jax import Stylizer, command_line
+from tests import torch_reference
+from tests.recipe import recipe_weights
+
+MODEL = flags.DEFINE_string("model", FULL, "full, a2k-mini or what stya2k_jax.load opens.")
+SIZE = flags.DEFINE_integer("size", 512, "Side of content and style in pixels.")
+ROUNDS = flags.DEFINE_integer("rounds", 7, "How often each system is timed.")
+THREADS = flags.DEFINE_integer("threads", 2, "PyTorch's threads; JAX uses all cores it may.")
+PYTORCH = flags.DEFINE_bool("pytorch", True, "Time PyTorch too.")
+COMPILE = flags.DEFINE_bool("compile", True, "Time torch.compile too.")
+
+OURS, EAGER, KEPT = "stya2k_jax float32", "PyTorch float32", ", style kept"
+
+
+def main(_) -> None:
+    """Times one content and one style through each system."""
+    rng = np.random.default_rng(0)
+    content, style = rng.integers(0, 256, (2, SIZE.value, SIZE.value, 3), dtype=np.uint8)
+    stylizer = Stylizer(open_model(MODEL.value))
+    kept = stylizer.encode_style(style)
+    systems = {OURS: lambda: stylizer(content, style), OURS + KEPT: lambda: stylizer(content, kept)}
+    if PYTORCH.value:
+        torch.set_num_threads(THREADS.value)
+        systems = pytorch(stylizer.model.architecture.width, content, style) | systems
+    seconds = take_turns(systems, ROUNDS.value)
+    report(seconds, baseline=EAGER if PYTORCH.value else OURS)
+    median = {name: np.median(times) for name, times in seconds.items()}
+    print(f"\n{OURS + KEPT}: {1 / median[OURS + KEPT]:.2f} pictures a second")
+    if PYTORCH.value:
+        rivals = {name: s for name, s in median.items() if name.endswith(KEPT) and name[0] == "P"}
+        best = min(rivals, key=rivals.get)
+        print(f"{rivals[best] / median[OURS + KEPT]:.2f} times as fast as {best}")
+
+
+def pytorch(width: float, content: np.ndarray, style: np.ndarray) -> dict:
+    """Returns calls of the reference by name; each form with both pictures and with a kept style.
+
+    Says how long compiling took.
+    """
+    weights = recipe_weights(width=width)
+    forms = {
+        EAGER: (torch.float32, torch.contiguous_format),
+        "PyTorch float32 channels-last": (torch.float32, torch.channels_last),
+        "PyTorch bfloat16 channels-last": (torch.bfloat16, torch.channels_last),
+    }
+    systems = {}
+    for name, (dtype, layout) in forms.items():
+        model = torch_reference.build(weights, dtype).to(memory_format=layout)
+        pictures = [
+            torch_reference.from_nhwc(x[None], dtype).contiguous(memory_format=layout)
+            for x in (content, style)
+        ]
+        with torch.inference_mode():
+            kept = KeptStyle(model, pictures[1])
+        systems[name] = inference(model, *pictures)
+        systems[name + KEPT] = inference(kept, pictures[0])
+        if COMPILE.value and layout == torch.channels_last:
+            compiled = name.replace("channels-last", "compiled")
+            systems[compiled] = inference(torch.compile(model), *pictures)
+            systems[compiled + KEPT] = inference(torch.compile(kept), pictures[0])
+            for each in (compiled, compiled + KEPT):
+                start = time.perf_counter()
+                systems[each]()
+                print(f"{each}: first call took {time.perf_counter() - start:.0f} s", flush=True)
+    return systems
+
+
+class KeptStyle(torch.nn.Module):
+    """The reference with one style, whose taps, keys and values are computed once."""
+
+    def __init__(self, model: torch_reference.StyA2K, style: torch.Tensor):
+        super().__init__()
+        self.model = copy.deepcopy(model)
+        self.taps_s = self.model.encode(style)
+        transform = self.model.transform
+        modules = (self.model.A2K, transform.attn_adain_4_1, transform.attn_adain_5_1)
+        for tap, module in zip(("relu3_1", "relu4_1", "relu5_1"), modules, strict=True):
+            f_s = self.taps_s[tap]
+            normal_s = torch_reference.normalize(f_s)
+            for name, x in (("k", normal_s), ("v", f_s), ("k2", normal_s), ("v2", f_s)):
+                setattr(module, name, Known(getattr(module, name)(x)))
+
+    def forward(self, content: torch.Tensor) -> torch.Tensor:
+        """Maps contents `[b, 3, H, W]` to pictures."""
+        return self.model.transfer(self.model.encode(content), self.taps_s)
+
+
+class Known(torch.nn.Module):
+    """Stands where a layer stood whose result is known."""
+
+    def __init__(self, result: torch.Tensor):
+        super().__init__()
+        self.register_buffer("result", result)
+
+    def forward(self, _: torch.Tensor) -> torch.Tensor:
+        """Returns that result."""
+        return self.result
+
+
+def inference(model: torch.nn.Module, *pictures: torch.Tensor):
+    """Returns a call of a network without gradients."""
+
+    def forward():
+        with torch.inference_mode():
+            return model(*pictures)
+
+    return forward
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,41 @@
+"""A thread that reads ahead, by so many items and no more."""
+
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def prefetched(items: Iterator[T], depth: int) -> Iterator[T]:
+    """Yields the items; a thread of its own makes them, up to `depth` ahead.
+
+    The item that the thread is making counts: no more than `depth` exist that have not been
+    yielded. An error of `items` is raised here, after what came before it. Closing this iterator
+    ends the thread.
+    """
+    room, made, closed = threading.Semaphore(depth), SimpleQueue(), threading.Event()
+
+    def work() -> None:
+        try:
+            while room.acquire() and not closed.is_set():
+                made.put((next(items), None))
+        except BaseException as error:  # raised where the items are used; StopIteration too
+            made.put((None, error))
+
+    thread = threading.Thread(target=work, name="stya2k-prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = made.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            room.release()
+            yield item
+    finally:
+        closed.set()
+        room.release()
+        thread.join()
