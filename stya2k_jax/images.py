@@ -133,8 +133,8 @@ def to_rgb(image: Image.Image, background: int = 255) -> Image.Image:
     return rgb
 
 
-def to_float(image: Image.Image) -> np.ndarray:
-    """Returns an RGB picture as float32 `[H, W, 3]` in [0, 1]."""
+def to_float(image: Image.Image | np.ndarray) -> np.ndarray:
+    """Returns an RGB picture, or an array of uint8, as float32 `[H, W, 3]` in [0, 1]."""
     return np.asarray(image, np.float32) / 255
 
 

@@ -219,8 +219,8 @@ def _encoder_stage(index: int) -> Callable:
 
 def _attention(tap: str) -> Callable:
     def run(model, window, keys, shares, extent, moments):
-        options: dict[str, Any] = dict(extent=extent, moments=moments)
-        return model.painter.features(tap, {tap: window}, keys, shares, **options)
+        taps = {tap: window}
+        return model.painter.features(tap, taps, keys, shares, extent=extent, moments=moments)
 
     return run
 
