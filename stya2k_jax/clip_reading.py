@@ -137,7 +137,9 @@ class ClipReader:
             repaired += picture.is_corrupt
             picture, i = next(pictures, None), i + 1
         if repaired:
-            self.notes.append(f"{repaired} frames are damaged; they are as FFmpeg mends them.")
+            self.notes.append(
+                f"{self._path.name} has damaged frames, which are as FFmpeg mends them: {repaired}."
+            )
 
     def _open(self, size_px: int) -> None:
         from av.video.reformatter import VideoReformatter

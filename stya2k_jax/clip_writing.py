@@ -68,7 +68,8 @@ class ClipWriter:
         Raises:
           UserError: PyAV is not installed, or the sound cannot be in such a file.
         """
-        self._path, self._clip, self.written = Path(path), clip, 0
+        self._path, self._clip = Path(path), clip
+        self.written, self._begun = 0, False
         av = self._av = import_av()
         kind = FORMATS[self._path.suffix.lower()]
         self._source = None if sound is None else av.open(file_url(sound), metadata_errors="ignore")
@@ -112,14 +113,17 @@ class ClipWriter:
         self._close_source()
 
     def abandon(self) -> None:
-        """Ends the file before the clip does, the sound with the picture; removes it if empty."""
+        """Ends the file before the clip does, the sound with the picture.
+
+        Without a frame nothing is left of it, but what was there before.
+        """
         # If this fails too, as on a full disk, the file stays as it is, which plays.
         with suppress(self._av.FFmpegError):
             self._container.mux(self._video.encode(None))
         with suppress(self._av.FFmpegError):
             self._container.close()
         self._close_source()
-        if not self.written:
+        if self._begun and not self.written:
             self._path.unlink(missing_ok=True)
 
     def _add_video(self) -> Any:
@@ -184,6 +188,7 @@ class ClipWriter:
             self._waiting = next(self._packets, None)
 
     def _mux(self, packets: list[Any]) -> None:
+        self._begun = True  # PyAV makes the file now
         try:
             self._container.mux(packets)
         except self._av.FFmpegError as error:

@@ -33,7 +33,7 @@ class FolderReader:
         """
         self._folder = Path(path)
         if not 0 < fps <= 1000:
-            raise UserError(f"fps is {fps}; give frames per second, more than 0, such as 25.")
+            raise UserError(f"fps is {fps}; give frames per second, 0 to 1000, such as 25.")
         files = (file for file in find_pictures(path) if file.parent == self._folder)
         self._files = sorted(files, key=_natural)
         if not self._files:
@@ -87,14 +87,14 @@ class FolderWriter:
     """
 
     def __init__(self, path: str | os.PathLike):
-        """Makes the folder; frames that an earlier run has left in it are removed."""
+        """Makes the folder with the first frame; PNGs that an earlier run has left are removed."""
         self._folder, self.written = Path(path), 0
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for file in self._folder.glob("*.png"):
-            file.unlink()
 
     def write(self, frame: Frame) -> None:
         """Writes a frame: the whole file or none."""
+        if not self.written:
+            for file in self._folder.glob("*.png"):
+                file.unlink()
         write_png(self._folder / f"{frame.name}.png", frame.pixels)
         self.written += 1
 
@@ -102,9 +102,7 @@ class FolderWriter:
         """Nothing is left to do."""
 
     def abandon(self) -> None:
-        """Leaves the frames; a folder without any is removed."""
-        if not any(self._folder.iterdir()):
-            self._folder.rmdir()
+        """Leaves the frames."""
 
 
 def _natural(file: Path) -> list[str | int]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from stya2k_jax.clip_reading import ClipReader, Frame
+from stya2k_jax.clip_reading import SUFFIXES, ClipReader, Frame, is_clip
 from stya2k_jax.clip_writing import FORMATS, ClipWriter
 from stya2k_jax.errors import UserError
 from stya2k_jax.frame_folders import FolderReader, FolderWriter
@@ -131,6 +131,8 @@ def _check(
         raise UserError(f"batch is {batch} and size_px {size_px}; give 1 or more, and 0 or more.")
     if not source.exists():
         raise UserError(f"{source} does not exist; give a clip or a folder of frames.")
+    if source.is_file() and not is_clip(source):  # FFmpeg would take a photograph for a clip
+        raise UserError(f"{source} is no clip: its name ends in none of {', '.join(SUFFIXES)}.")
     if fps is not None and not source.is_dir():
         raise UserError(f"fps is {fps}, but {source} has times of its own; give fps for a folder.")
     for path in (output, partial):

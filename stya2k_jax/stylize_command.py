@@ -22,7 +22,10 @@ def main() -> None:
     )
     output = flags.DEFINE_string("output", None, "Directory for the results.")
     content_size = flags.DEFINE_integer(
-        "content_size", 512, "Short side of contents in pixels; 0 keeps their size.", lower_bound=0
+        "content_size",
+        None,
+        "Short side of contents in pixels; 0 keeps their size. Default: 512, of clips 0.",
+        lower_bound=0,
     )
     style_size = flags.DEFINE_integer(
         "style_size", 512, "Short side of styles in pixels; 0 keeps their size.", lower_bound=0
@@ -56,7 +59,7 @@ def main() -> None:
         "fps", None, "Folders of --content are clips of so many frames per second.", lower_bound=0
     )
     smoothing = flags.DEFINE_float(
-        "smoothing", 0.0, "How much a clip's frames hold to the ones before, 0 to 1.", 0, 1
+        "smoothing", 0.0, "How much a clip's frames hold to those before: 0, or about 0.8.", 0, 0.99
     )
     max_memory = flags.DEFINE_float(
         "max_memory", 1.0, "GiB for a picture's features; larger ones are painted in tiles.", 0

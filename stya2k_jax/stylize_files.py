@@ -27,6 +27,7 @@ from stya2k_jax.stylizing import Stylizer
 
 STYLES_AT_ONCE = 8  # whose keys are kept in memory while all contents pass
 FRAMES_AT_ONCE = 4
+PICTURE_SIZE_PX = 512
 
 
 class Styling(NamedTuple):
@@ -55,7 +56,7 @@ def stylize_files(
     styling: Styling,
     output: Path,
     *,
-    content_size: int,
+    content_size: int | None = None,
     fps: float | None = None,
     smoothing: float = 0.0,
     attention_at: tuple[int, int] | None = None,
@@ -68,7 +69,8 @@ def stylize_files(
       contents: picture files and clips.
       styling: the styles; a blend is called `{style}+{style}`.
       output: directory, made where needed.
-      content_size: short side in pixels to which contents are resized; 0 keeps their size.
+      content_size: short side in pixels to which contents are resized; 0 keeps their size. None:
+        512 for pictures, 0 for clips.
       fps: frames per second of folders, which are clips.
       smoothing: of clips, as `stylize_clip` takes it.
       attention_at: row and column of a content's pixel; what it attends to is shown in the
@@ -88,13 +90,14 @@ def stylize_files(
     clips = [path for path in contents if path.is_dir() or is_clip(path)]
     pictures = [path for path in contents if path not in clips]
     sizes = (upright_size(path) for path in pictures)
-    stylizer.prepare(resized_size(size, content_size) for size in sizes if size is not None)
-    clip_options = dict(batch=FRAMES_AT_ONCE, smoothing=smoothing, size_px=content_size, fps=fps)
+    picture_px = PICTURE_SIZE_PX if content_size is None else content_size
+    stylizer.prepare(resized_size(size, picture_px) for size in sizes if size is not None)
+    clip_options = dict(batch=FRAMES_AT_ONCE, smoothing=smoothing, size_px=content_size or 0)
     count = 1 if styling.blended else len(styling.paths)
     with tqdm(total=len(pictures) * count, unit="picture", disable=not pictures) as progress:
         for styles in _groups(_encoded(stylizer, styling, failures), STYLES_AT_ONCE):
             for path in pictures:
-                content = _read(path, content_size, failures)
+                content = _read(path, picture_px, failures)
                 if content is None:
                     continue
                 for name, style in styles:
@@ -111,7 +114,8 @@ def stylize_files(
                     target = output / f"{Pair(path.stem, name).stem}.mp4"
                     paint = partial(stylizer, style=style, **options)
                     try:
-                        done = stylize_clip(paint, path, target, **clip_options)
+                        rate = fps if path.is_dir() else None  # a file has its own
+                        done = stylize_clip(paint, path, target, fps=rate, **clip_options)
                     except Stopped:
                         raise
                     except UserError as error:

@@ -164,9 +164,11 @@ def test_an_abandoned_file_is_an_ordinary_one_whose_sound_ends_with_its_picture(
     )
 
 
-def test_an_abandoned_file_without_frames_is_removed(tmp_path):
+def test_an_abandoned_file_without_frames_leaves_what_was_there(tmp_path):
     source = render(tmp_path / "a.mp4", pictures(3))
     assert not copy(source, tmp_path / "b.mp4", frames=0).exists()
+    (tmp_path / "b.mp4").write_bytes(b"of an earlier run")
+    assert copy(source, tmp_path / "b.mp4", frames=0).read_bytes() == b"of an earlier run"
 
 
 def test_an_mkv_has_the_times_to_the_millisecond(tmp_path):

@@ -52,16 +52,17 @@ def test_what_is_no_clip_is_refused_by_name(tmp_path):
     with pytest.raises(UserError, match="b holds pictures in folders only"):
         FolderReader(tmp_path / "b")
     for fps in (0, -1, float("nan"), 10_000):
-        with pytest.raises(UserError, match="fps is"):
+        with pytest.raises(UserError, match="fps is .*; give"):
             FolderReader(source, fps=fps)
 
 
-def test_a_folder_is_emptied_of_frames_and_removed_if_none_is_written(tmp_path):
+def test_frames_of_an_earlier_run_go_when_the_first_new_one_comes(tmp_path):
     saved(tmp_path / "a", old=1)
     writer = FolderWriter(tmp_path / "a")
-    writer.write(next(FolderReader(saved(tmp_path / "b", new=7)).frames()))
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["new.png"]
-    assert np.asarray(Image.open(tmp_path / "a" / "new.png")).max() == 7
     writer.abandon()
-    FolderWriter(tmp_path / "c").abandon()
-    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["old.png"]
+    for frame in FolderReader(saved(tmp_path / "b", new1=7, new2=8)).frames():
+        writer.write(frame)
+    writer.abandon()
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"new1.png", "new2.png"}
+    assert np.asarray(Image.open(tmp_path / "a" / "new1.png")).max() == 7 and writer.written == 2

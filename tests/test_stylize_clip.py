@@ -233,6 +233,7 @@ def test_what_cannot_be_is_refused_before_anything_is_painted(clip, tmp_path):
     (tmp_path / "d.mp4").mkdir()
     for arguments, options, message in [
         ((tmp_path / "z.mp4", tmp_path / "b.mp4"), {}, r"z\.mp4 does not exist"),
+        ((full / "frame0.png", tmp_path / "b.mp4"), {}, r"frame0\.png is no clip: .*\.webm"),
         ((clip, clip), {}, r"a\.mp4 would be overwritten"),
         ((clip, tmp_path / "b.webm"), {}, r"b\.webm cannot be written: .*\.mp4, .*\.mkv"),
         ((clip, tmp_path / "b.png"), {}, r"b\.png cannot be written"),

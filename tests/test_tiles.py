@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stya2k_jax import Stylizer, UserError
-from stya2k_jax.architecture import BASELINES, STYLED_TAPS, TAPS, Architecture
+from stya2k_jax.architecture import BASELINES, STYLED_TAPS, Architecture
 from stya2k_jax.model import StyA2K
 from stya2k_jax.programs import Programs, tap_sizes
 from stya2k_jax.tiles import Tiles, whole_moments, windows
@@ -108,9 +108,15 @@ def test_tiles_paint_narrow_strips(size):
     assert_same_picture(out[0], expected.astype(np.float32), np.abs(expected).max())
 
 
-def test_a_large_content_in_a_large_style_is_what_the_loops_paint():
+@pytest.fixture(scope="module")
+def stylizer():
+    """Paints pictures of more than 3000 pixels in tiles."""
+    memory = 3000 * 1200 * small_model()[0].architecture.width
+    return Stylizer(small_model()[0], max_memory=memory, tile_px=TILE_PX)
+
+
+def test_a_large_content_in_a_large_style_is_what_the_loops_paint(stylizer):
     content, style = pictures(4, (150, 290), STYLE_SIZE)
-    stylizer = Stylizer(small_model()[0], max_memory=0, tile_px=TILE_PX)
     expected, _ = loop.forward(small_model()[1], content[0], style[0])
     expected = np.clip(expected, 0, 1).astype(np.float32)
     assert_same_picture(stylizer(content[0], style), expected)
@@ -120,35 +126,24 @@ def test_a_large_content_in_a_large_style_is_what_the_loops_paint():
 
 
 @pytest.mark.parametrize("size", [(290, 150), (131, 277)])
-def test_several_styles_and_masks_have_no_seams(size):
+def test_several_styles_masks_and_strength_have_no_seams(size):
     (content,), rng = pictures(5, size), np.random.default_rng(6)
     shares = {}
     for tap in STYLED_TAPS:
         first = rng.random((1, *tap_sizes(size)[tap]), np.float32)
-        shares[tap] = np.concatenate([first, 1 - first])
+        shares[tap] = np.concatenate([first, 1.5 - first])  # a strength of 1.5
     out = tiles().paint(content, styles(), shares)
-    assert_same_picture(out, whole().paint(content, styles(), shares))
-
-
-def test_a_strength_beyond_1_scales_the_features_in_tiles_too():
-    (content,) = pictures(7, (290, 150))
-    out = tiles().paint(content, styles(), shares_of([1.5, 0.5]))
-    expected = whole().paint(content, styles(), shares_of([1.5, 0.5]))
+    expected = whole().paint(content, styles(), shares)
     assert_same_picture(out, expected, np.abs(expected).max())
 
 
-def test_one_content_of_a_batch_is_painted_in_its_own_style():
-    contents, singles = (
-        pictures(8, (290, 150), batch=2)[0],
-        [pictures(s, (48, 48))[0] for s in (9, 10)],
-    )
-    stylizer = Stylizer(small_model()[0], max_memory=2**19, tile_px=TILE_PX)
-    out = stylizer(contents, np.concatenate(singles))
+def test_a_batch_may_have_one_style_for_each_content_beside_one_for_all(stylizer):
+    (contents,) = pictures(8, (150, 270), batch=2)
+    each, one = pictures(9, (48, 48), batch=2)[0], pictures(10, (48, 48))[0]
+    out = stylizer(contents, [each, one])
     for i in range(2):
-        np.testing.assert_allclose(out[i], stylizer(contents[i], singles[i]), atol=1e-4)
-    # One of two styles may be the same for all contents.
-    blend = stylizer(contents, [np.concatenate(singles), singles[0]])
-    np.testing.assert_allclose(blend[0], out[0], atol=1e-4)
+        alone = stylizer(contents[i], [each[i], one])
+        np.testing.assert_allclose(out[i], alone, atol=1e-4)
 
 
 def test_blocks_of_any_side_are_cut_on_one_grid():
