@@ -181,7 +181,9 @@ def _in_parts(
     through the main memory.
     """
     b, h, n = split[0].shape[:3]
-    per_place = b * h * weights_per_place
+    if not (isinstance(n, int) and isinstance(weights_per_place, int)):
+        return attend(*split)  # symbolic sizes, of a program to be exported, cannot be compared
+    per_place = (b if isinstance(b, int) else 1) * h * weights_per_place
     if n * per_place <= _WEIGHTS_IN_ONE_PIECE:
         return attend(*split)
     size = max(1, min(n, _WEIGHTS_PER_PART // per_place))
@@ -211,11 +213,11 @@ def _softmax_average(subscripts: str, logits: jax.Array, v: jax.Array) -> jax.Ar
 
 
 def _without_padding(x: jax.Array, mask: Mask) -> jax.Array:
-    return x if mask is None else jnp.where(jnp.asarray(mask)[None, :, :, None, None], x, 0)
+    return x if mask is None else jnp.where(jnp.asarray(mask)[None, :, :, None, None], x, 0.0)
 
 
 def _points_per_block(k: jax.Array, mask: Mask) -> jax.Array | int:
     if mask is None:
         return k.shape[2]
     points = jnp.asarray(mask).sum(axis=1, dtype=jnp.float32)
-    return jnp.maximum(points, 1)[None, :, None, None]  # none: no block, whose sums are zero
+    return jnp.maximum(points, 1.0)[None, :, None, None]  # none: no block, whose sums are zero

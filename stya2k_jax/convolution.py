@@ -8,11 +8,18 @@ Shapes: x `[b, H, W, c]`, kernels `[3, 3, c, d]` or `[c, d]`, bias `[d]`, output
 With an `extent`, only that part of a map is real, and borders are those of the real part.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from stya2k_jax import cpu_convolution
 from stya2k_jax.extent import Extent, Length, end_with, line, with_line
+
+_portable = ContextVar("portable", default=False)
 
 
 def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
@@ -63,9 +70,11 @@ def upsample_conv3x3(
 def pad_reflect(x: jax.Array, extent: Extent | None = None) -> jax.Array:
     """Adds one reflected point on each side; an axis of length 1 repeats its only point."""
     for axis in (1, 2):
-        widths = [(0, 0)] * 4
-        widths[axis] = (1, 1)
-        x = jnp.pad(x, widths, mode="reflect" if x.shape[axis] > 1 else "edge")
+        length = x.shape[axis]
+        before, after = (1, length - 2) if length > 1 else (0, 0)
+        # Three operations, where `jnp.pad` makes ten of it: exported programs hold them all.
+        ends = [lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (before, after)]
+        x = lax.concatenate([ends[0], x, ends[1]], axis)
     return x if extent is None else end_with(x, extent, back=2)
 
 
@@ -194,5 +203,15 @@ def _everywhere(bias: jax.Array) -> jax.Array:
 
 
 def on_cpu() -> bool:
-    """Tells whether JAX computes on the CPU by default."""
-    return jax.default_backend() == "cpu"
+    """Tells whether JAX computes on the CPU by default, but for programs in `portable_form`."""
+    return jax.default_backend() == "cpu" and not _portable.get()
+
+
+@contextmanager
+def portable_form() -> Iterator[None]:
+    """Has programs that are traced meanwhile compute just what the functions say, on CPUs too."""
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)

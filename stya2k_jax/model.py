@@ -107,7 +107,7 @@ class Painter(nnx.Module):
         shallower = _shallower(module, content, tap)
 
         def styled(keys):
-            return module(f_c, _for_batch(keys[tap], len(f_c)), *shallower, **options)
+            return module(f_c, _for_batch(keys[tap], f_c.shape[0]), *shallower, **options)
 
         if shares is None:
             return styled(keys)
@@ -140,7 +140,7 @@ def _for_batch(keys: Any, batch: int) -> Any:
     """Repeats the keys of one style for each content of a batch."""
 
     def repeat(x):  # masks and grids have fewer axes and no batch
-        return jnp.broadcast_to(x, (batch, *x.shape[1:])) if x.ndim > 3 and len(x) == 1 else x
+        return jnp.broadcast_to(x, (batch, *x.shape[1:])) if x.ndim > 3 and x.shape[0] == 1 else x
 
     return jax.tree.map(repeat, keys)
 

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from stya2k_jax.extent import Extent, repeat_last
 
@@ -33,4 +34,6 @@ def _completed(x: jax.Array, extent: Extent | None) -> jax.Array:
 def _corners(x: jax.Array, fill: float) -> tuple[jax.Array, ...]:
     odd_rows, odd_columns = x.shape[1] % 2, x.shape[2] % 2
     x = jnp.pad(x, ((0, 0), (0, odd_rows), (0, odd_columns), (0, 0)), constant_values=fill)
-    return tuple(x[:, i::2, j::2] for i in (0, 1) for j in (0, 1))
+    # `x[:, i::2]` is a gather where a size is symbolic, in programs to be exported.
+    rows = [lax.slice_in_dim(x, i, None, 2, axis=1) for i in (0, 1)]
+    return tuple(lax.slice_in_dim(row, j, None, 2, axis=2) for row in rows for j in (0, 1))

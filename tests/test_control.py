@@ -16,6 +16,8 @@ from PIL import Image
 from stya2k_jax import Stylizer, UserError
 from stya2k_jax.color import keep_luminance, match_color
 from stya2k_jax.images import PictureError
+from stya2k_jax.masks import reduce_mask
+from stya2k_jax.programs import tap_sizes
 from tests import loop_reference as loop
 from tests.small_model import small_model
 
@@ -70,19 +72,18 @@ def blended(shares: Sequence[float] | Sequence[np.ndarray]) -> np.ndarray:
         f_cs[tap] = f_c[tap].copy()
         for share, output in zip(shares, outputs(), strict=True):
             if np.ndim(share) == 2:
-                share = area_means(share, *f_c[tap].shape[:2])[:, :, None]
+                share = area_means(share, 2 ** loop.TAPS.index(tap))[:, :, None]
             f_cs[tap] += share * output[tap]
     return np.clip(loop.merge_and_decode(weights, *f_cs.values(), *SIZE), 0, 1)
 
 
-def area_means(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Averages a mask over the pixels that lie below each point of a layer."""
-    cell = -(-mask.shape[0] // height)
-    assert cell == -(-mask.shape[1] // width)
+def area_means(mask: np.ndarray, side: int) -> np.ndarray:
+    """Averages a mask over the cells of a layer, as many pixels of each as there are."""
+    height, width = mask.shape
     return np.array(
         [
-            [mask[y : y + cell, x : x + cell].mean() for x in range(0, width * cell, cell)]
-            for y in range(0, height * cell, cell)
+            [mask[y : y + side, x : x + side].mean() for x in range(0, width, side)]
+            for y in range(0, height, side)
         ]
     )
 
@@ -145,6 +146,14 @@ def test_soft_masks_are_divided_by_their_sum(stylizer, styles):
     total = soft.sum(axis=0)
     shares = np.where(total > 0, soft / np.where(total > 0, total, 1), 0.5)
     assert_same(stylizer(floats(CONTENT), styles, masks=list(soft)), blended(shares))
+
+
+@pytest.mark.parametrize("size", [(48, 64), (47, 61), (33, 50), (1, 5), (2, 3)])
+def test_a_point_of_a_layer_has_the_mean_of_the_pixels_it_spans(size):
+    mask = np.random.default_rng(6).random(size)
+    for tap, (height, width) in tap_sizes(size).items():
+        expected = area_means(mask, 2 ** loop.TAPS.index(tap))
+        np.testing.assert_allclose(reduce_mask(mask, height, width), expected, rtol=1e-5)
 
 
 def test_masks_may_be_of_any_kind_and_size(stylizer, styles, halves, tmp_path):

@@ -254,12 +254,13 @@ CONTENT_MAP, STYLE_MAP = (10, 13), (13, 9)  # partial blocks at both ends of bot
 
 
 def real_blocks(height: int, width: int) -> RealBlocks:
-    """Lists the blocks of STYLE_MAP, those with real points first."""
+    """Lists the blocks of STYLE_MAP with real points, then the first one over and over."""
     rows, columns = (-(-side // BLOCK) for side in STYLE_MAP)
-    cells = list(np.ndindex(rows, columns))
+    cells = np.ndindex(rows, columns)
     real = [r * columns + c for r, c in cells if r * BLOCK < height and c * BLOCK < width]
-    others = [i for i in range(rows * columns) if i not in real]
-    return RealBlocks(Extent(height, width), np.array(real + others, np.int32), len(real))
+    order = np.zeros(rows * columns + 1, np.int32)
+    order[: len(real)] = real
+    return RealBlocks(Extent(height, width), order, len(real))
 
 
 @cache

@@ -22,9 +22,9 @@ from stya2k_jax.weights import assemble, named_arrays, named_leaves, new_painter
 from tests import loop_reference as loop
 from tests.small_model import pictures, small_model
 
-CONTENT_SHAPE, STYLE_SHAPE = (80, 96), (96, 96)
+CONTENT_SHAPE, STYLE_SHAPE = (80, 96), (96, 128)
 CONTENTS = [(80, 95), (65, 96), (33, 47), (79, 50)]
-STYLES = [(65, 66), (96, 91)]  # 3 x 3 blocks at relu3_1, which are put among 12
+STYLES = [(65, 66), (96, 91)]  # 3 x 3 blocks at relu3_1, of 3 x 4, and 12 keys
 TOLERANCE = 1e-4  # of the largest number painted
 
 
