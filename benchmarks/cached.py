@@ -12,13 +12,13 @@ one or two per cent of its work. Systems take turns, so that a busy machine slow
 Prints seconds, and ratios to PyTorch eager float32 with both pictures encoded.
 """
 
-import copy
 import time
 
 import numpy as np
 import torch
 from absl import flags
 
+from benchmarks.kept_style import KeptStyle
 from benchmarks.models import FULL, open_model
 from benchmarks.timing import report, take_turns
 from stya2k_jax import Stylizer, command_line
@@ -86,38 +86,6 @@ def pytorch(width: float, content: np.ndarray, style: np.ndarray) -> dict:
                 systems[each]()
                 print(f"{each}: first call took {time.perf_counter() - start:.0f} s", flush=True)
     return systems
-
-
-class KeptStyle(torch.nn.Module):
-    """The reference with one style, whose taps, keys and values are computed once."""
-
-    def __init__(self, model: torch_reference.StyA2K, style: torch.Tensor):
-        super().__init__()
-        self.model = copy.deepcopy(model)
-        self.taps_s = self.model.encode(style)
-        transform = self.model.transform
-        modules = (self.model.A2K, transform.attn_adain_4_1, transform.attn_adain_5_1)
-        for tap, module in zip(("relu3_1", "relu4_1", "relu5_1"), modules, strict=True):
-            f_s = self.taps_s[tap]
-            normal_s = torch_reference.normalize(f_s)
-            for name, x in (("k", normal_s), ("v", f_s), ("k2", normal_s), ("v2", f_s)):
-                setattr(module, name, Known(getattr(module, name)(x)))
-
-    def forward(self, content: torch.Tensor) -> torch.Tensor:
-        """Maps contents `[b, 3, H, W]` to pictures."""
-        return self.model.transfer(self.model.encode(content), self.taps_s)
-
-
-class Known(torch.nn.Module):
-    """Stands where a layer stood whose result is known."""
-
-    def __init__(self, result: torch.Tensor):
-        super().__init__()
-        self.register_buffer("result", result)
-
-    def forward(self, _: torch.Tensor) -> torch.Tensor:
-        """Returns that result."""
-        return self.result
 
 
 def inference(model: torch.nn.Module, *pictures: torch.Tensor):

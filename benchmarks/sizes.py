@@ -12,13 +12,12 @@ ratio of megapixels a second.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import jax
 import numpy as np
 from absl import flags
 
+from benchmarks.compilations import compilations
 from benchmarks.models import open_model
 from stya2k_jax import Stylizer, command_line, compile_cache
 from stya2k_jax.loading import MINI
@@ -28,7 +27,6 @@ MODEL = flags.DEFINE_string("model", MINI, "full, or what stya2k_jax.load opens.
 COUNT = flags.DEFINE_integer("count", 100, "Pictures.", lower_bound=1, upper_bound=500)
 
 STYLE_PX = 512
-COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX reports it for every program
 
 
 def main(_) -> None:
@@ -113,22 +111,6 @@ def short_side_512(rng: np.random.Generator) -> Size:
 def any_sides(rng: np.random.Generator) -> Size:
     """Draws a size whose sides have nothing to do with each other."""
     return tuple(rng.integers(256, 1024, 2, endpoint=True).tolist())
-
-
-@contextmanager
-def compilations() -> Iterator[list[str]]:
-    """Yields a list that grows by the name of every program that XLA compiles meanwhile."""
-    names: list[str] = []
-
-    def listen(event: str, _: float, **attributes: str | int) -> None:
-        if event == COMPILED:
-            names.append(str(attributes.get("fun_name", "")))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield names
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 if __name__ == "__main__":

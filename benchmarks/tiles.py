@@ -38,10 +38,10 @@ def main(_) -> None:
     style = whole.encode_style(picture)
     expected, seconds = painted(whole, content, style)
     print(
-        f"{'painted':22} {'seconds':>8} {'largest':>9} {'99.99 %':>9} {'8-bit largest':>14} "
+        f"{'painted':27} {'seconds':>8} {'largest':>9} {'99.99 %':>9} {'8-bit largest':>14} "
         f"{'99.99 %':>8}"
     )
-    print(f"{'whole':22} {seconds:7.2f}s")
+    print(f"{'whole':27} {seconds:7.2f}s")
     for tile_px in map(int, TILES.value):
         stylizer = Stylizer(model, max_memory=0, tile_px=tile_px)
         for name, kept in (("", style), (" and style", stylizer.encode_style(picture))):
@@ -49,7 +49,7 @@ def main(_) -> None:
             exact = differences(found * 255, expected * 255)
             rounded = differences(to_uint8(found), to_uint8(expected))
             print(
-                f"{f'in tiles of {tile_px}{name}':22} {seconds:7.2f}s {exact[0]:9.5f} "
+                f"{f'in tiles of {tile_px}{name}':27} {seconds:7.2f}s {exact[0]:9.5f} "
                 f"{exact[1]:9.5f} {rounded[0]:14.0f} {rounded[1]:8.0f}",
                 flush=True,
             )

@@ -21,13 +21,15 @@ def take_turns(systems: Mapping[str, Callable], rounds: int) -> dict[str, list[f
 
 def report(seconds: Mapping[str, list[float]], baseline: str) -> None:
     """Prints a table: median, quartiles, best, and how many times as fast as the baseline."""
+    wide = max(34, *map(len, seconds))
     print(
-        f"{'system':34} {'median':>8} {'quartiles':>17} {'best':>8} {'x median':>9} {'x best':>7}"
+        f"{'system':{wide}} {'median':>8} {'quartiles':>17} {'best':>8} "
+        f"{'x median':>9} {'x best':>7}"
     )
     base = seconds[baseline]
     for name, times in seconds.items():
         low, median, high = np.percentile(times, [25, 50, 75])
         print(
-            f"{name:34} {median:7.3f}s {low:7.3f}-{high:7.3f}s {min(times):7.3f}s "
+            f"{name:{wide}} {median:7.3f}s {low:7.3f}-{high:7.3f}s {min(times):7.3f}s "
             f"{np.median(base) / median:8.2f}x {min(base) / min(times):6.2f}x"
         )

@@ -32,7 +32,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import export
 
 from stya2k_jax.architecture import STYLED_TAPS, TAPS, Architecture
@@ -360,7 +359,7 @@ def _quiet(name: str) -> Iterator[None]:
 def _manifest(
     model: StyA2K, format: str, halves: dict[str, Half], programs: dict[str, bytes]
 ) -> dict:
-    from stya2k_jax.settings import fingerprint  # imports Orbax, which takes seconds
+    from stya2k_jax.settings import fingerprint_of_model  # imports Orbax, which takes seconds
 
     unit = size_unit(model.architecture)
     packages = ["stya2k-jax", "jax"] + (["jax2onnx"] if format == "onnx" else [])
@@ -377,7 +376,7 @@ def _manifest(
         },
         "dimensions": {symbol: text.format(unit=unit) for symbol, text in _DIMENSIONS.items()},
         "architecture": model.architecture.as_dict(),
-        "fingerprint": fingerprint(nnx.state(model, nnx.Param)),
+        "fingerprint": fingerprint_of_model(model),
         "versions": {name: version(name) for name in packages},
         "run": list(_HOW_TO_RUN[format]),
     }

@@ -6,6 +6,7 @@ A mask is float32 `[H, W]` in [0, 1]; values between 0 and 1 are soft edges.
 import os
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 from PIL import Image
 from scipy.sparse import csr_array
@@ -16,7 +17,7 @@ from stya2k_jax.images import PictureError, float_pixels, read_picture, to_rgb
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which Pillow converts too
 
 
-def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray) -> np.ndarray:
+def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> np.ndarray:
     """Returns a path, a PIL image or an array as a mask `[H, W]`.
 
     Files and images as `read_mask` says; an array is `[H, W]`, uint8 (255 is 1), truth values or

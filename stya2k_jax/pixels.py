@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import read_picture, to_float, to_rgb, to_uint8
-from stya2k_jax.masks import read_mask
+from stya2k_jax.images import PictureError, read_picture, to_float, to_rgb, to_uint8
 
 Picture = str | os.PathLike | Image.Image | np.ndarray | jax.Array
 
@@ -25,7 +24,7 @@ def as_pixels(picture: Picture, name: str) -> np.ndarray:
     if isinstance(picture, str | os.PathLike):
         return to_float(read_picture(picture))[None]
     if isinstance(picture, Image.Image):
-        return to_float(to_rgb(picture))[None]
+        return to_float(_rgb(picture, name))[None]
     if not isinstance(picture, np.ndarray | jax.Array):
         raise UserError(
             f"{name} is a {type(picture).__name__}; expected a path, a PIL image or an array."
@@ -60,31 +59,14 @@ def as_kind_of(content: Picture, painted: np.ndarray) -> Any:
     return np.clip(painted, 0, 1).astype(dtype).reshape(shape)
 
 
-def as_mask(mask: Picture, name: str) -> np.ndarray:
-    """Returns a mask of any kind as float32 `[H, W]` in [0, 1]: white, or 1, is what it selects.
-
-    Args:
-      mask: a path or a PIL image, which are read by `stya2k_jax.masks`; or an array `[H, W]` of
-        booleans, uint8 or floats in [0, 1].
-      name: what it is, for the message.
-
-    Raises:
-      PictureError: a file cannot be read.
-      UserError: an array of another shape, type or range.
-    """
-    if isinstance(mask, str | os.PathLike):
-        return read_mask(mask)
-    if isinstance(mask, Image.Image):
-        return np.asarray(to_rgb(mask, background=0).convert("L"), np.float32) / 255
-    array = np.asarray(mask)
-    if array.ndim != 2 or not array.size or array.dtype.kind not in "buf":
-        raise UserError(
-            f"{name} is of {array.dtype} {array.shape}; expected a path, a PIL image, or an array "
-            "[height, width] of booleans, uint8 or floats in [0, 1]."
-        )
-    array = array.astype(np.float32) / (255 if array.dtype == np.uint8 else 1)
-    if not (array.min() >= 0 and array.max() <= 1):
-        raise UserError(
-            f"{name} ranges from {array.min():g} to {array.max():g}; expected values in [0, 1]."
-        )
-    return array
+def _rgb(image: Image.Image, name: str) -> Image.Image:
+    if 0 in image.size:
+        raise UserError(f"{name} has shape {image.size[::-1]}; expected at least one pixel.")
+    try:
+        image.load()  # a file that was opened may not be read yet
+        return to_rgb(image)
+    except UserError:
+        raise
+    except Exception as error:  # of Pillow's decoders, which raise whatever they run into
+        where = getattr(image, "filename", "")
+        raise PictureError(f"{name} cannot be read{where and f', {where}'}: {error}.") from error

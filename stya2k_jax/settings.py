@@ -16,6 +16,7 @@ from jax.experimental import multihost_utils
 from stya2k_jax.checkpoint import FOLDER
 from stya2k_jax.collection import Source
 from stya2k_jax.errors import UserError
+from stya2k_jax.model import StyA2K
 from stya2k_jax.results import changes, write_json
 from stya2k_jax.sources import KINDS
 from stya2k_jax.weights import named_leaves
@@ -134,6 +135,12 @@ def _differences(before: dict, now: dict) -> Iterator[tuple[str, str]]:
         lines = list(changes(*({name: part["found"].get(name)} for part in (before, now))))
         if lines:
             yield name, "; ".join(f"config.{line}" for line in lines)
+
+
+def fingerprint_of_model(model: StyA2K) -> str:
+    """Returns the SHA-256 of a model's architecture and numbers, in hex digits."""
+    text = json.dumps(model.architecture.as_dict(), sort_keys=True)
+    return hashlib.sha256((text + fingerprint(nnx.state(model, nnx.Param))).encode()).hexdigest()
 
 
 def fingerprint(tree: Any) -> str:

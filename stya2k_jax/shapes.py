@@ -10,7 +10,7 @@ MULTIPLE_PX = 16  # of a shape's sides, so that every halving in the encoder is 
 SMALLEST_PX = 32  # of a side that may be padded: its features keep two points everywhere
 MOST_SHAPES = 8
 _WASTE = 1.25  # a shape this many times as large as a picture is still worth using
-_MOST_COMPARED = 100
+_MOST_COMPARED = 60
 _EXACT = 2  # so many sizes get a program of their own when nothing is known of what follows
 
 
@@ -25,6 +25,7 @@ class Shapes:
         """Takes how many pixels are painted in the time that compiling a program takes."""
         self._program_px = program_px
         self._known: set[Size] = set()
+        self._chosen: dict[Size, Size] = {}  # by the size of the picture
         self._lock = threading.Lock()
 
     def choose(self, size: Size) -> Size:
@@ -37,22 +38,28 @@ class Shapes:
         with self._lock:
             if size in self._known or min(size) < SMALLEST_PX:
                 return size
-            smallest = min(self._around(size), key=_area, default=None)
-            many = len(self._known) >= MOST_SHAPES
-            if smallest and _area(smallest) <= _area(size) * (2 * _WASTE if many else _WASTE):
-                return smallest
-            shape = size
-            if len(self._known) >= _EXACT:
-                step = 256 if many else 64
-                shape = _up_to(size, step)
-            self._known.add(shape)
-            return shape
+            if size not in self._chosen:
+                self._chosen[size] = self._new_choice(size)
+            return self._chosen[size]
+
+    def _new_choice(self, size: Size) -> Size:
+        smallest = min(self._around(size), key=_area, default=None)
+        many = len(self._known) >= MOST_SHAPES
+        if smallest and _area(smallest) <= _area(size) * (2 * _WASTE if many else _WASTE):
+            return smallest
+        shape = size
+        if len(self._known) >= _EXACT:
+            shape = _up_to(size, 256 if many else 64)
+        self._known.add(shape)
+        return shape
 
     def prepare(self, sizes: Iterable[Size]) -> None:
         """Chooses shapes for pictures that are going to come."""
         with self._lock:
             new = [size for size in sizes if size not in self._known and min(size) >= SMALLEST_PX]
             self._known.update(plan(new, program_px=self._program_px))
+            for size in set(new) - self._known:
+                self._chosen[size] = min(self._around(size), key=_area)
 
     def _around(self, size: Size) -> list[Size]:
         return [

@@ -94,24 +94,29 @@ def load_style(
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read ({error}); encode the style again.") from error
     if metadata.get("format") != FORMAT:
-        raise UserError(f"{path} is not a saved style; Style.save and --save_style write them.")
-    if metadata["model"] != model:
+        raise UserError(f"{path} is not a saved style; Style.save and --save_styles write them.")
+    if metadata.get("model") != model:
         raise UserError(
-            f"{path} is a style of another model ({metadata['model'][:12]}, with "
-            f"{metadata['architecture']}); this one is {model[:12]}. Open that model, or encode "
-            "the style again with this one."
+            f"{path} is a style of another model ({metadata.get('model', '')[:12]}, with "
+            f"{metadata.get('architecture')}); this one is {model[:12]}. Open that model, or "
+            "encode the style again with this one."
         )
     try:
-        weights = tuple(json.loads(metadata["weights"]))
-        pictures = tuple(arrays[f"{i}.picture"] for i in range(len(weights)))
-        balanced = metadata["block_policy"] == "balanced"
+        policy, weights = metadata["block_policy"], json.loads(metadata["weights"])
+        if policy not in POLICIES or "architecture" not in metadata:
+            raise ValueError(f"block policy {policy!r}")
+        given = normalised_weights(weights, len(weights))
+        pictures = tuple(_picture(arrays.pop(f"{i}.picture")) for i in range(len(given)))
         keys = tuple(
-            _filled(structures(picture.shape, balanced), arrays, f"{i}.")
+            _filled(structures(picture.shape, policy == "balanced"), arrays, f"{i}.")
             for i, picture in enumerate(pictures)
         )
-    except (KeyError, ValueError) as error:
+        if arrays:
+            raise ValueError(f"arrays {', '.join(arrays)}")
+    except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}); encode the style again.") from error
-    return Style(keys, weights, pictures, model, architecture, metadata["block_policy"])
+    # As they were, for a sum of exactly 1 may be lost in dividing by it again.
+    return Style(keys, tuple(map(float, weights)), pictures, model, architecture, policy)
 
 
 def normalised_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
@@ -127,14 +132,36 @@ def normalised_weights(weights: Sequence[float] | None, count: int) -> tuple[flo
         raise UserError(f"{len(weights)} weights for {count} styles; give one for each.")
     if not all(np.isfinite(w) and w >= 0 for w in weights) or not sum(weights) > 0:
         raise UserError(f"Style weights {weights} must be at least 0, and one above.")
+    largest = max(weights)  # a sum of large weights is infinite
+    weights = [weight / largest for weight in weights]
     return tuple(weight / sum(weights) for weight in weights)
 
 
+def _picture(array: np.ndarray) -> np.ndarray:
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or not array.size:
+        raise ValueError(f"a picture of {array.dtype} {array.shape}")
+    return array
+
+
 def _filled(structures: Sequence[dict], arrays: dict[str, np.ndarray], prefix: str) -> dict:
-    names = {n for n in arrays if n.startswith(prefix) and n != f"{prefix}picture"}
+    """Moves the arrays of a prefix out of `arrays`, into the structure that has their names."""
+    names = {name for name in arrays if name.startswith(prefix)}
     for structure in structures:
-        expected = [prefix + name for name, _ in named_leaves(structure)]
+        expected = {prefix + name: leaf for name, leaf in named_leaves(structure)}
         if set(expected) == names:
-            leaves = [jax.numpy.asarray(arrays[name]) for name in expected]
+            for name, leaf in expected.items():
+                _check_array(name, arrays[name], leaf)
+            leaves = [jax.numpy.asarray(arrays.pop(name)) for name in expected]
             return jax.tree.unflatten(jax.tree.structure(structure), leaves)
-    raise KeyError(f"arrays {', '.join(sorted(names))}")
+    raise ValueError(f"arrays {', '.join(sorted(names))}")
+
+
+def _check_array(name: str, array: np.ndarray, leaf: jax.ShapeDtypeStruct) -> None:
+    shape, expected = list(array.shape), list(leaf.shape)
+    if ".all_to_all." in name and len(shape) == len(expected):  # keys of all points, padded or not
+        points = 0 if len(shape) == 1 else 1
+        expected[points] = max(shape[points], 1)
+    if shape != expected or array.dtype != leaf.dtype:
+        raise ValueError(f"{name} is {array.dtype} {shape}, expected {leaf.dtype} {expected}")
+    if array.dtype.kind not in "biu" and not np.isfinite(array.astype(np.float32)).all():
+        raise ValueError(f"{name} holds NaN or infinity")

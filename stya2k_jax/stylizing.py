@@ -14,11 +14,12 @@ from stya2k_jax.attention_maps import AttentionMaps, attention_maps
 from stya2k_jax.color import keep_luminance, match_color
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import to_float, to_uint8
-from stya2k_jax.masks import fit_mask, keep_content, reduce_mask, style_masks
+from stya2k_jax.masks import as_mask, fit_mask, keep_content, reduce_mask, style_masks
 from stya2k_jax.model import StyA2K
-from stya2k_jax.pixels import Picture, as_kind_of, as_mask, as_pixels
+from stya2k_jax.pixels import Picture, as_kind_of, as_pixels
 from stya2k_jax.programs import Programs, size_of, tap_sizes
-from stya2k_jax.settings import fingerprint
+from stya2k_jax.settings import fingerprint_of_model
+from stya2k_jax.shapes import SMALLEST_PX
 from stya2k_jax.styles import POLICIES, Style, load_style, normalised_weights
 from stya2k_jax.tiles import TILE_PX, Tiles
 
@@ -51,8 +52,8 @@ class Stylizer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the model's weights, which tells its styles from those of other models."""
-        return fingerprint(self._programs.state)
+        """SHA-256 of the model, which tells its styles from those of other models."""
+        return fingerprint_of_model(self.model)
 
     def encode_style(
         self,
@@ -182,7 +183,7 @@ class Stylizer:
             )
         painted = self._stylized(pixels, style, alpha, preserve_color, masks)
         if content_mask is not None:
-            mask = fit_mask(as_mask(content_mask, "content_mask"), *pixels.shape[1:3])
+            mask = fit_mask(as_mask(content_mask), *pixels.shape[1:3])
             painted = keep_content(painted, pixels, mask)
         return as_kind_of(content, painted)
 
@@ -238,13 +239,17 @@ class Stylizer:
         preserve_color: str,
         masks: Sequence[Picture] | None,
     ) -> np.ndarray:
+        shares = _shares(style, max(alpha, 1), masks, size_of(pixels.shape))
         if alpha == 0:
             return pixels
         if preserve_color == "match":
-            each = [self._painted(x[None], self._matched(style, x), alpha, masks) for x in pixels]
+            each = [
+                self._painted(x[None], self._matched(style, i, x), alpha, shares)
+                for i, x in enumerate(pixels)
+            ]
             painted = np.concatenate(each)
         else:
-            painted = self._painted(pixels, style, alpha, masks)
+            painted = self._painted(pixels, style, alpha, shares)
         painted = np.clip(painted, 0, 1)
         if preserve_color == "luminance":
             painted = keep_luminance(painted, pixels)
@@ -255,17 +260,14 @@ class Stylizer:
         pixels: np.ndarray,
         style: Style,
         alpha: float,
-        masks: Sequence[Picture] | None,
+        shares: dict[str, np.ndarray],
     ) -> np.ndarray:
         size = size_of(pixels.shape)
-        plain = len(style) == 1 and alpha <= 1
-        shares = _shares(style, max(alpha, 1), masks, size)
-        if self._is_whole(size) and plain:
+        if self._is_whole(size) and len(style) == 1 and alpha <= 1:
             return self._programs.paint(pixels, style.keys[0])
         if self._is_whole(size):
             return self._programs.paint(pixels, style.keys, shares)
-        batch = max(len(picture) for picture in style.pictures)
-        keys = [_keys_of_one(style.keys, i if batch > 1 else 0) for i in range(len(pixels))]
+        keys = [_keys_of_one(style.keys, i) for i in range(len(pixels))]
         each = (self._tiles.paint(x[None], k, shares) for x, k in zip(pixels, keys, strict=True))
         return np.concatenate(list(each))
 
@@ -275,12 +277,13 @@ class Stylizer:
             return self._programs.style_keys(picture, balanced)
         return self._programs.keys_of_taps(self._tiles.taps(picture), size, balanced)
 
-    def _matched(self, style: Style, content: np.ndarray) -> Style:
-        pictures = [match_color(to_float(p[0]), content) for p in style.pictures]
+    def _matched(self, style: Style, index: int, content: np.ndarray) -> Style:
+        pictures = [match_color(to_float(_one(p, index)[0]), content) for p in style.pictures]
         return self.encode_style(pictures, style.weights, block_policy=style.block_policy)
 
     def _is_whole(self, size: tuple[int, int]) -> bool:
-        return size[0] * size[1] <= self._whole_px
+        # A strip narrower than that has no inner point at the deepest tap, and is small enough.
+        return size[0] * size[1] <= self._whole_px or min(size) < SMALLEST_PX
 
     @cached_property
     def _tiles(self) -> Tiles:
@@ -301,11 +304,16 @@ def _shares(
     if masks is None:
         weights = np.asarray(style.weights, np.float32)[:, None, None] * np.float32(strength)
         return dict.fromkeys(STYLED_TAPS, weights)
-    whole = style_masks([as_mask(mask, "a mask") for mask in masks], *size)
+    whole = style_masks([as_mask(mask) for mask in masks], *size)
     sizes = tap_sizes(size)
     return {tap: np.float32(strength) * reduce_mask(whole, *sizes[tap]) for tap in STYLED_TAPS}
 
 
 def _keys_of_one(keys: Sequence[dict], index: int) -> list[dict]:
     """Picks one of a batch of styles; masks and grids, which have no batch, stay."""
-    return [jax.tree.map(lambda x: x[index : index + 1] if x.ndim > 3 else x, k) for k in keys]
+    return [jax.tree.map(lambda x: _one(x, index) if x.ndim > 3 else x, k) for k in keys]
+
+
+def _one(batch: Any, index: int) -> Any:
+    """Returns a batch of one: its only element, or the one at the index."""
+    return batch if len(batch) == 1 else batch[index : index + 1]

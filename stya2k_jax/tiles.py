@@ -7,6 +7,7 @@ picture: instance statistics are taken of whole maps, blocks are cut on one grid
 looks at all of the style. There is no seam because nothing is blended.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from stya2k_jax.programs import size_of, tap_sizes
 from stya2k_jax.stats import EPSILON
 
 TILE_PX = 512
-_BLOCK_POINTS = 64  # windows of attention hold whole blocks up to this side
+_ATTENTION_POINTS = 64  # about the side of a window of attention
 
 
 class Window(NamedTuple):
@@ -46,7 +47,10 @@ class Tiles:
     """Runs a model's stages in windows."""
 
     def __init__(self, model: StyA2K, tile_px: int = TILE_PX):
-        """Takes the model and the side of a window in pixels, a multiple of 64 from 128 on."""
+        """Takes the model and the side of a window in pixels, a multiple of 64 from 128 on.
+
+        Pictures are at least 32 pixels on either side.
+        """
         if tile_px % 64 or tile_px < 128:
             raise UserError(f"A tile of {tile_px} pixels: use a multiple of 64, 128 or more.")
         variant = model.architecture.variant
@@ -125,13 +129,14 @@ class Tiles:
         moments = whole_moments(features)
         height, width = features.shape[1:3]
         own = [{tap: one[tap]} for one in keys]
-        for rows in windows(height, _BLOCK_POINTS, 0):
-            for columns in windows(width, _BLOCK_POINTS, 0):
+        side = _whole_blocks(own)
+        for rows in windows(height, side, 0):
+            for columns in windows(width, side, 0):
                 extent = Extent(rows.real, columns.real)
                 part = shares
                 if shares.shape[1:] != (1, 1):
-                    part = _cut(shares[..., None], rows, columns, 1, _BLOCK_POINTS)[..., 0]
-                window = _cut(features, rows, columns, 1, _BLOCK_POINTS)
+                    part = _cut(shares[..., None], rows, columns, 1, side)[..., 0]
+                window = _cut(features, rows, columns, 1, side)
                 out = self._attend[tap](self._state, window, own, part, extent, moments)
                 kept = np.s_[:, rows.first : rows.end, columns.first : columns.end]
                 features[kept] = np.asarray(out)[:, : rows.real, : columns.real]
@@ -223,6 +228,14 @@ def _attention(tap: str) -> Callable:
         return model.painter.features(tap, taps, keys, shares, extent=extent, moments=moments)
 
     return run
+
+
+def _whole_blocks(keys: Sequence[dict]) -> int:
+    """Returns the side of windows that hold whole blocks of all styles."""
+    paths = [path for one in keys for modules in one.values() for path in modules.values()]
+    sides = [path.block_size for path in paths if hasattr(path, "block_size")]
+    side = math.lcm(1, *sides)
+    return max(1, _ATTENTION_POINTS // side) * side
 
 
 def _doubled(x: jax.Array) -> tuple[int, int]:

@@ -299,7 +299,7 @@ def test_a_content_mask_may_be_of_any_size(stylizer):
 
 
 def test_a_content_mask_that_is_none_is_refused(stylizer):
-    with pytest.raises(UserError, match="content_mask"):
+    with pytest.raises(UserError, match="mask ranges from -1 to -1"):
         stylizer(CONTENT, STYLES[0], content_mask=np.zeros(SIZE) - 1)
     with pytest.raises(PictureError, match="none.png does not exist"):
         stylizer(CONTENT, STYLES[0], content_mask="none.png")

@@ -22,7 +22,7 @@ from stya2k_jax.convolution import on_cpu, portable_form
 from stya2k_jax.export import FIXED_SIZES_ONLY, HALVES, ExportedModel, export_model, size_unit
 from stya2k_jax.export_command import parse_size
 from stya2k_jax.model import StyA2K
-from stya2k_jax.settings import fingerprint
+from stya2k_jax.settings import fingerprint_of_model
 from tests.small_model import pictures, small_model
 
 CONTENT, STYLE = (50, 75), (70, 33)  # blocks are partial, and sides odd
@@ -235,8 +235,8 @@ def test_the_manifest_tells_which_model_it_is(format, tolerance, request):
     manifest = json.loads((request.getfixturevalue(format) / "manifest.json").read_text())
     model = small_model()[0]
     assert Architecture(**manifest["architecture"]) == model.architecture
-    assert manifest["fingerprint"] == fingerprint(nnx.state(model))
-    assert manifest["fingerprint"] != fingerprint(nnx.state(small_model(8)[0]))
+    assert manifest["fingerprint"] == fingerprint_of_model(model)
+    assert manifest["fingerprint"] != fingerprint_of_model(small_model(8)[0])
     assert manifest["versions"]["jax"] == jax.__version__
 
 

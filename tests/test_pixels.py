@@ -9,7 +9,8 @@ from PIL import Image
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import PictureError
-from stya2k_jax.pixels import as_kind_of, as_mask, as_pixels
+from stya2k_jax.masks import as_mask
+from stya2k_jax.pixels import as_kind_of, as_pixels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 GREY = np.random.default_rng(1).integers(0, 256, (5, 7), dtype=np.uint8)
@@ -70,8 +71,6 @@ def test_arrays_in_any_memory_layout_are_read_as_they_are(order):
 def test_what_is_given_is_never_written_to():
     array = PIXELS[None] / np.float32(255)
     assert not np.shares_memory(as_pixels(array, "content"), array)
-    mask = array[0, :, :, 0]
-    assert not np.shares_memory(as_mask(mask, "mask"), mask)
 
 
 @pytest.mark.parametrize(
@@ -161,58 +160,7 @@ def test_8_bits_come_back_unchanged():
     np.testing.assert_array_equal(as_kind_of(every, as_pixels(every, "content")), every)
 
 
-### Masks
-
-
-def test_every_kind_of_mask_becomes_floats_of_its_size(tmp_path):
-    path = saved(tmp_path / "m.png", GREY)
-    expected = GREY.astype(np.float32) / 255
-    for mask in (
-        *(path, str(path), Image.fromarray(GREY), Image.fromarray(GREY).convert("RGB"), GREY),
-        *(expected, expected.astype(np.float64), jnp.asarray(expected), jnp.asarray(GREY)),
-    ):
-        found = as_mask(mask, "mask")
-        assert found.dtype == np.float32 and found.shape == (5, 7)
-        np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_truth_values_and_bits_are_0_and_1():
-    bits = GREY > 100
-    for mask in (bits, jnp.asarray(bits), Image.fromarray(bits), bits.astype(np.float16)):
-        np.testing.assert_array_equal(as_mask(mask, "mask"), bits)
-
-
 def test_short_floats_are_masks_as_they_are_pictures():
     mask = (GREY / 255).astype(jnp.bfloat16)
-    np.testing.assert_allclose(as_mask(mask, "mask"), GREY / 255, atol=4e-3)
-    np.testing.assert_allclose(as_mask(jnp.asarray(mask), "mask"), GREY / 255, atol=4e-3)
-
-
-@pytest.mark.parametrize(
-    ("mask", "message"),
-    [
-        (None, "the mask"),
-        ({}, "the mask"),
-        ("", "is a folder|does not exist|cannot be read|is not a picture"),
-        (GREY[0], r"the mask .*\(7,\)"),
-        (GREY[None], r"the mask .*\(1, 5, 7\)"),
-        (GREY[:0], r"the mask .*\(0, 7\)"),
-        (np.float32(1), r"the mask .*\(\)"),
-        (GREY.astype(np.int64), "the mask is of int64"),
-        (GREY.astype(complex), "the mask is of complex128"),
-        (GREY.astype(str), "the mask is of <U"),
-        (GREY.astype(np.float32), "the mask ranges from 0|the mask ranges from"),
-        (GREY / 255 - 0.1, "the mask ranges from"),
-        (GREY / 255 + np.nan, "the mask ranges from nan"),
-    ],
-)
-def test_what_is_no_mask_is_refused_by_name(mask, message):
-    with pytest.raises(UserError, match=message):
-        as_mask(mask, "the mask")
-
-
-def test_mask_files_that_cannot_be_read_are_named(tmp_path):
-    with pytest.raises(PictureError, match="none.png does not exist"):
-        as_mask(tmp_path / "none.png", "the mask")
-    with pytest.raises(PictureError, match="half.png"):
-        as_mask(cut_off(tmp_path / "half.png", GREY.repeat(20, axis=0)), "the mask")
+    np.testing.assert_allclose(as_mask(mask), GREY / 255, atol=4e-3)
+    np.testing.assert_allclose(as_mask(jnp.asarray(mask)), GREY / 255, atol=4e-3)
