@@ -64,7 +64,12 @@ def main() -> None:
     max_memory = flags.DEFINE_float(
         "max_memory", 1.0, "GiB for a picture's features; larger ones are painted in tiles.", 0
     )
-    tile = flags.DEFINE_integer("tile", 512, "Side of a tile in pixels, a multiple of 64.", 128)
+    tile = flags.DEFINE_integer(
+        "tile",
+        None,
+        "Side of a tile in pixels, a multiple of 64; default: 512, small models 256.",
+        128,
+    )
     cache = flags.DEFINE_string(
         "compile_cache", None, "Directory for compiled programs; '' for none; default: ~/.cache."
     )

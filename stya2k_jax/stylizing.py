@@ -36,18 +36,22 @@ class Stylizer:
     used by several threads.
     """
 
-    def __init__(self, model: StyA2K, *, max_memory: float = MAX_MEMORY, tile_px: int = TILE_PX):
+    def __init__(
+        self, model: StyA2K, *, max_memory: float = MAX_MEMORY, tile_px: int | None = None
+    ):
         """Takes a model as `stya2k_jax.load` returns it.
 
         Args:
           model: the model.
           max_memory: bytes that features of a whole picture may take; a larger picture is painted
             in tiles, with the same result.
-          tile_px: side of a tile, a multiple of 64.
+          tile_px: side of a tile, a multiple of 64, 128 or more. None: 512, or for a narrow model
+            256, whose features then stay in the processor's cache.
         """
         self.model = model
         self._programs = Programs(model)
-        self._tile_px = tile_px
+        narrow = model.architecture.width <= 0.5
+        self._tile_px = tile_px or (256 if narrow else TILE_PX)
         self._whole_px = max_memory / (_BYTES_PER_PX_AT_FULL_WIDTH * model.architecture.width)
 
     @cached_property
