@@ -76,6 +76,7 @@ $(VENV)/installed-demo: $(VENV)/installed
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,onnx]'
+	$(RUN) -m pip install --quiet --no-deps 'jax2onnx>=0.17.1'
 	touch $@
 
 $(VENV)/installed-torch: $(VENV)/installed-test

@@ -281,7 +281,8 @@ def _onnx_converter() -> Callable[[Half], bytes]:
         from jax2onnx import to_onnx
     except ImportError as error:
         raise UserError(
-            f"Export as ONNX needs jax2onnx ({error}): pip install 'stya2k-jax[onnx]'"
+            f"Export as ONNX needs jax2onnx ({error}): pip install 'stya2k-jax[onnx]' and then "
+            "pip install --no-deps jax2onnx"
         ) from error
 
     def convert(half: Half) -> bytes:
