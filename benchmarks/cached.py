@@ -59,7 +59,7 @@ def main(_) -> None:
 
 
 def pytorch(width: float, content: np.ndarray, style: np.ndarray) -> dict:
-    """Returns calls of the reference by name; each form with both pictures and with a kept style."""
+    """Returns calls of the reference by name, each with both pictures and with a kept style."""
     weights = recipe_weights(width=width)
     forms = {
         EAGER: (torch.float32, torch.contiguous_format),
