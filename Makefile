@@ -11,7 +11,7 @@ MINI := runs/mini
 VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
 PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
 
-.PHONY: demo train-mini ablations test parity faults browser check format clean
+.PHONY: demo train-mini ablations test parity faults outside check format clean
 
 demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
@@ -42,7 +42,7 @@ test: $(VENV)/installed-test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(QUICK) $(PYTEST) -m "not parity and not faults and not browser"
+	$(QUICK) $(PYTEST) -m "not parity and not faults and not browser and not export"
 
 # The released code's numbers once more, with all of XLA's optimisations, and live PyTorch.
 parity: $(VENV)/installed-torch
@@ -52,9 +52,10 @@ parity: $(VENV)/installed-torch
 faults: $(VENV)/installed-test
 	STYA2K_FAULTS=$(FAULTS) $(RUN) -m pytest -q -m faults
 
-# The page of `python -m stya2k_jax.demo` in Debian's chromium; skipped where that is missing.
-browser: $(VENV)/installed-test
-	$(QUICK) $(RUN) -m pytest -q -m browser
+# What runs outside of our Python: exported programs, and the page of `python -m stya2k_jax.demo` in
+# Debian's chromium (skipped where that is missing).
+outside: $(VENV)/installed-test
+	$(QUICK) $(PYTEST) -m "browser or export"
 
 check: test parity
 

@@ -25,6 +25,8 @@ from stya2k_jax.model import StyA2K
 from stya2k_jax.settings import fingerprint_of_model
 from tests.small_model import pictures, small_model
 
+pytestmark = pytest.mark.export
+
 CONTENT, STYLE = (50, 75), (70, 33)  # blocks are partial, and sides odd
 FIXED = dict(content_size=CONTENT, style_size=STYLE)
 
