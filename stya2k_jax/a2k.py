@@ -171,7 +171,11 @@ class ProgressivePath(_Path):
         size = block_size or self.block_size
         grid = grid_shape(*(f_s.shape[1:3] if real is None else real.extent), size)
         return ProgressiveKeys(
-            k, v, self.style_mask(f_s, block_size, real), jnp.stack([*map(jnp.asarray, grid)]), size
+            k,
+            v,
+            self.style_mask(f_s, block_size, real),
+            jnp.stack([jnp.asarray(side, jnp.int32) for side in grid]),
+            size,
         )
 
     def match(

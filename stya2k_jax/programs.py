@@ -17,7 +17,9 @@ from stya2k_jax.shapes import Shapes, Size
 
 Shares = dict[str, np.ndarray]  # by tap, [k, 1, 1] or [k, H, W]
 
-_PROGRAM_PX_AT_FULL_WIDTH = 2_000_000  # a narrow model paints faster but compiles no faster
+# What a further program costs in padded pixels. Compiling takes longer, but what `stylize.py` has
+# compiled stays on disk, and the padding is painted every time.
+_PROGRAM_PX = 1_000_000
 
 
 class Programs:
@@ -32,8 +34,7 @@ class Programs:
     def __init__(self, model: StyA2K):
         self.model = model
         graph, self.state = nnx.split(model)
-        program_px = _PROGRAM_PX_AT_FULL_WIDTH / model.architecture.width
-        self.contents, self.styles = Shapes(program_px), Shapes(program_px)
+        self.contents, self.styles = Shapes(_PROGRAM_PX), Shapes(_PROGRAM_PX)
         # Other systems' modules know nothing of padding.
         self.may_pad = model.architecture.variant not in BASELINES
 

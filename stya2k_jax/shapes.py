@@ -8,9 +8,9 @@ Size = tuple[int, int]  # height and width in pixels
 
 MULTIPLE_PX = 16  # of a shape's sides, so that every halving in the encoder is exact
 SMALLEST_PX = 32  # of a side that may be padded: its features keep two points everywhere
-MOST_SHAPES = 8
+MOST_SHAPES = 10
 _WASTE = 1.25  # a shape this many times as large as a picture is still worth using
-_MOST_COMPARED = 60
+_MOST_COMPARED = 100
 _EXACT = 2  # so many sizes get a program of their own when nothing is known of what follows
 
 
