@@ -91,6 +91,14 @@ class _Path(nnx.Module):
         """Lists the points of a map, by heads: [b, H, W, c] -> [b, p, h, d]."""
         return x.reshape(x.shape[0], -1, self.heads, x.shape[3] // self.heads)
 
+    def style_halves(
+        self, f_s: jax.Array, block_size: int | None, real: RealBlocks | None
+    ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+        """Returns keys and values of a style's features in blocks, and their mask."""
+        k_map = self.key(normalize(f_s, extent=real and real.extent))
+        k, v = (self.style_blocks(x, block_size, real) for x in (k_map, self.value(f_s)))
+        return k, v, self.style_mask(f_s, block_size, real)
+
     def style_blocks(
         self, x: jax.Array, block_size: int | None, real: RealBlocks | None
     ) -> jax.Array:
@@ -123,9 +131,7 @@ class DistributedPath(_Path):
         real: RealBlocks | None = None,
     ) -> DistributedKeys:
         """Sums up the style features `[b, H, W, c]`, block by block; arguments as `A2K.keys`."""
-        k_map = self.key(normalize(f_s, extent=real and real.extent))
-        k, v = (self.style_blocks(x, block_size, real) for x in (k_map, self.value(f_s)))
-        mask = self.style_mask(f_s, block_size, real)
+        k, v, mask = self.style_halves(f_s, block_size, real)
         k_hat, v_hat = attention.regional_keys(k, v, self.alpha[...], self.beta[...], mask)
         return DistributedKeys(k_hat, v_hat, None if real is None else mask.any(axis=1))
 
@@ -166,14 +172,13 @@ class ProgressivePath(_Path):
     ) -> ProgressiveKeys:
         """Cuts keys and values of `[b, H, W, c]` into blocks; arguments as `A2K.keys`."""
         # Departure from the paper, as in the release: values have a convolution of their own.
-        k_map = self.key(normalize(f_s, extent=real and real.extent))
-        k, v = (self.style_blocks(x, block_size, real) for x in (k_map, self.value(f_s)))
+        k, v, mask = self.style_halves(f_s, block_size, real)
         size = block_size or self.block_size
         grid = grid_shape(*(f_s.shape[1:3] if real is None else real.extent), size)
         return ProgressiveKeys(
             k,
             v,
-            self.style_mask(f_s, block_size, real),
+            mask,
             jnp.stack([jnp.asarray(side, jnp.int32) for side in grid]),
             size,
         )

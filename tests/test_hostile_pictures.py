@@ -19,6 +19,7 @@ from PIL import Image, ImageCms
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import MAX_PIXELS, read_picture, resize_short_side
 from stya2k_jax.stylize_files import Styling, stylize_files
+from tests.test_images import UNDO
 
 ROOT = Path(__file__).parent.parent
 MUTANTS = int(os.environ.get("STYA2K_MUTANTS", "300"))
@@ -371,18 +372,6 @@ def test_files_of_every_mode_are_stylized(style, tmp_path, content_size):
             assert stored.mode == ("RGB" if mode in ("RGBX", "YCbCr") else mode)
     done = outputs_of(contents, style, tmp_path / "out", content_size=content_size)
     assert list(done) == contents
-
-
-UNDO = {  # what a viewer does to the stored pixels, by the EXIF standard
-    1: lambda x: x,
-    2: lambda x: x[:, ::-1],
-    3: lambda x: x[::-1, ::-1],
-    4: lambda x: x[::-1],
-    5: lambda x: x.transpose(1, 0, 2),
-    6: lambda x: np.rot90(x, -1),
-    7: lambda x: x[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda x: np.rot90(x, 1),
-}
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
