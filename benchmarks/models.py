@@ -1,5 +1,9 @@
 """The models that benchmarks run: what `stya2k_jax.load` opens, and the full width."""
 
+import dataclasses
+
+from flax import nnx
+
 import stya2k_jax
 from stya2k_jax.convert import encoder_from_vgg, model_from_release
 from stya2k_jax.model import StyA2K
@@ -9,13 +13,19 @@ FULL = "full"
 
 
 def open_model(name: str) -> StyA2K:
-    """Opens a model; `"full"` has the paper's width and weights that were never trained.
+    """Opens a model; `"full"` is `open_full`."""
+    return open_full() if name == FULL else stya2k_jax.load(name)
+
+
+def open_full(dtype: str = "float32") -> StyA2K:
+    """Returns a model of the paper's width with weights that were never trained.
 
     Those keep features of one size from layer to layer, as trained ones do, so that neither the
     speed nor the rounding is a special case.
     """
-    if name != FULL:
-        return stya2k_jax.load(name)
     weights = recipe_weights()
     encoder, architecture = encoder_from_vgg(weights["vgg"])
-    return model_from_release(encoder, architecture, weights)
+    model = model_from_release(encoder, architecture, weights)
+    same_numbers = StyA2K(dataclasses.replace(architecture, dtype=dtype), rngs=nnx.Rngs(0))
+    nnx.update(same_numbers, nnx.state(model))
+    return same_numbers

@@ -13,11 +13,11 @@ does in large matrix products. `python -m benchmarks.input` times the input alon
 from unittest import mock
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch
 from absl import flags
 
+from benchmarks.peak import flops_of, matmul_peak
 from benchmarks.timing import report, take_turns
 from stya2k_jax import command_line, convolution, training
 from stya2k_jax.architecture import Architecture
@@ -33,9 +33,6 @@ DTYPES = flags.DEFINE_list("dtypes", ["float32"], "Of our computation: float32, 
 ROUNDS = flags.DEFINE_integer("rounds", 5, "How often each system is timed.")
 THREADS = flags.DEFINE_integer("threads", 2, "PyTorch's threads; JAX uses all cores it may.")
 TORCH_DEVICE = flags.DEFINE_string("torch_device", "cpu", "Where PyTorch computes; '': not at all.")
-
-MATMUL_SIDE = {"cpu": 4096}  # of the matrices whose product is the machine's peak
-MATMUL_SIDE_ELSEWHERE = 16384
 
 
 def main(_) -> None:
@@ -72,8 +69,7 @@ def ours(content, style, dtype):
     state, frozen = training.new_state(painter, optimizer, mesh), training.freeze(encoder, None)
     batch = training.shard_batch({"content": content, "style": style}, mesh)
     with mock.patch.object(convolution, "on_cpu", lambda: False):
-        plain = training.make_train_step(loss_fn, optimizer, mesh)
-        flops = plain.lower(state, frozen, batch).cost_analysis()["flops"]
+        flops = flops_of(jax.jit(jax.grad(loss_fn, has_aux=True)), state.params, frozen, batch)
     train_step = training.make_train_step(loss_fn, optimizer, mesh, ACCUMULATE.value)
 
     def step():
@@ -82,15 +78,6 @@ def ours(content, style, dtype):
         jax.block_until_ready((state, metrics))
 
     return step, flops
-
-
-def matmul_peak(dtype: str) -> float:
-    """Returns the FLOP/s of the best of several products of large square matrices."""
-    side = MATMUL_SIDE.get(jax.default_backend(), MATMUL_SIDE_ELSEWHERE)
-    x = jnp.ones((side, side), dtype)
-    product = jax.jit(jnp.matmul)
-    seconds = take_turns({"product": lambda: product(x, x).block_until_ready()}, rounds=5)
-    return 2 * side**3 / min(seconds["product"]) * jax.device_count()
 
 
 def pytorch(content, style):

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stya2k_jax.convolution import on_cpu
+
 einsum = partial(jnp.einsum, preferred_element_type=jnp.float32)
 
 Mask = jax.Array | np.ndarray | None
@@ -22,6 +24,7 @@ Grid = tuple[int | jax.Array, int | jax.Array]
 
 _WEIGHTS_IN_ONE_PIECE = 2**25  # 128 MB of float32 ...
 _WEIGHTS_PER_PART = 2**21  # ... beyond which 8 MB are made at a time
+_WEIGHTS_ON_ACCELERATORS = 2**28  # 1 GB: there a part must be large to be worth a launch
 
 
 def regional_keys(
@@ -184,9 +187,13 @@ def _in_parts(
     if not (isinstance(n, int) and isinstance(weights_per_place, int)):
         return attend(*split)  # symbolic sizes, of a program to be exported, cannot be compared
     per_place = (b if isinstance(b, int) else 1) * h * weights_per_place
-    if n * per_place <= _WEIGHTS_IN_ONE_PIECE:
+    if on_cpu():
+        in_one_piece, per_part = _WEIGHTS_IN_ONE_PIECE, _WEIGHTS_PER_PART
+    else:
+        in_one_piece = per_part = _WEIGHTS_ON_ACCELERATORS
+    if n * per_place <= in_one_piece:
         return attend(*split)
-    size = max(1, min(n, _WEIGHTS_PER_PART // per_place))
+    size = max(1, min(n, per_part // per_place))
     parts = -(-n // size)
 
     def cut(x):

@@ -1,14 +1,14 @@
 """Convolutions as the system means them, in the form that is fastest on the machine at hand.
 
-Each public function says what it means first; on GPU and TPU it is computed just so. On the CPU,
-wide kernels are computed by Winograd's method. For the others, XLA runs zero-padded ("SAME")
-convolutions three to four times as fast as "VALID" ones, so the border of a "SAME" convolution is
-mended afterwards.
+Each public function says what it means first; GPU and TPU compute small maps just so. On the CPU,
+wide kernels are computed by Winograd's method. For the others, and for large maps anywhere, XLA
+runs zero-padded ("SAME") convolutions several times as fast as "VALID" ones of a padded copy, so
+the border of a "SAME" convolution is mended afterwards.
 Shapes: x `[b, H, W, c]`, kernels `[3, 3, c, d]` or `[c, d]`, bias `[d]`, outputs `[b, ., ., d]`.
 With an `extent`, only that part of a map is real, and borders are those of the real part.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -20,6 +20,7 @@ from stya2k_jax import cpu_convolution
 from stya2k_jax.extent import Extent, Length, end_with, line, with_line
 
 _portable = ContextVar("portable", default=False)
+_NUMBERS_TO_OVERWRITE = 2**24  # of a map; the border of a smaller one costs more than a padded copy
 
 
 def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
@@ -28,15 +29,29 @@ def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
 
 
 def conv3x3(
-    x: jax.Array, kernel: jax.Array, bias: jax.Array, extent: Extent | None = None
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    extent: Extent | None = None,
+    *,
+    relu: bool = False,
 ) -> jax.Array:
-    """Convolves with stride 1 and reflection padding 1 (an axis of length 1 repeats its edge)."""
+    """Convolves with stride 1 and reflection padding 1 (an axis of length 1 repeats its edge).
+
+    With `relu`, negative results become 0.
+    """
+
+    def finish(y):
+        y = y + _everywhere(bias)
+        return jax.nn.relu(y) if relu else y
+
     if on_cpu() and cpu_convolution.winograd_pays(x, kernel):
-        return cpu_convolution.winograd(pad_reflect(x, extent), kernel) + _everywhere(bias)
+        return finish(cpu_convolution.winograd(pad_reflect(x, extent), kernel))
     if on_cpu() and min(x.shape[1:3]) > 1:
-        return _zero_padded_then_mended(x, kernel, extent) + _everywhere(bias)
-    padded = pad_reflect(x, extent)
-    return cpu_convolution.convolve(padded, kernel, "VALID") + _everywhere(bias)
+        return finish(_zero_padded_then_mended(x, kernel, extent))
+    if _is_large(x):
+        return _zero_padded_then_overwritten(x, kernel, extent, finish)
+    return finish(cpu_convolution.convolve(pad_reflect(x, extent), kernel, "VALID"))
 
 
 def upsample(x: jax.Array, height: int, width: int) -> jax.Array:
@@ -55,6 +70,8 @@ def upsample_conv3x3(
     height: int,
     width: int,
     extent: Extent | None = None,
+    *,
+    relu: bool = False,
 ) -> jax.Array:
     """Convolves `upsample(x, height, width)` as `conv3x3` does; `extent` is of the doubled map.
 
@@ -63,8 +80,9 @@ def upsample_conv3x3(
     where the doubled map is not cropped (a cropped one reflects another point at its edge).
     """
     if on_cpu() and (height, width) == (2 * x.shape[1], 2 * x.shape[2]):
-        return _interleaved_2x2(x, kernel, extent) + _everywhere(bias)
-    return conv3x3(upsample(x, height, width), kernel, bias, extent)
+        y = _interleaved_2x2(x, kernel, extent) + _everywhere(bias)
+        return jax.nn.relu(y) if relu else y
+    return conv3x3(upsample(x, height, width), kernel, bias, extent, relu=relu)
 
 
 def pad_reflect(x: jax.Array, extent: Extent | None = None) -> jax.Array:
@@ -76,6 +94,41 @@ def pad_reflect(x: jax.Array, extent: Extent | None = None) -> jax.Array:
         ends = [lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (before, after)]
         x = lax.concatenate([ends[0], x, ends[1]], axis)
     return x if extent is None else end_with(x, extent, back=2)
+
+
+def _is_large(x: jax.Array) -> bool:
+    sizes = x.shape
+    if not all(isinstance(size, int) for size in sizes):
+        return False  # symbolic sizes, of a program to be exported
+    return min(sizes[1:3]) > 1 and x.size >= _NUMBERS_TO_OVERWRITE
+
+
+def _zero_padded_then_overwritten(
+    x: jax.Array,
+    kernel: jax.Array,
+    extent: Extent | None,
+    finish: Callable[[jax.Array], jax.Array],
+) -> jax.Array:
+    # `finish` before the border is written: a GPU's library does all of it in one pass.
+    y = finish(cpu_convolution.convolve(x, kernel, "SAME"))
+    sizes = extent or Extent(*x.shape[1:3])
+    for axis, length in zip((1, 2), sizes, strict=True):
+        strips = [
+            jnp.concatenate([line(x, i, axis), line(x, j, axis), line(x, i, axis)], axis)
+            for i, j in ((1, 0), (length - 2, length - 1))
+        ]  # the line and its neighbours, twice the inner one
+        padded = _reflected_along(jnp.concatenate(strips), 3 - axis, sizes[2 - axis])
+        lines = finish(cpu_convolution.convolve(padded, kernel, "VALID"))
+        for value, index in zip(jnp.split(lines, 2), (0, length - 1), strict=True):
+            y = with_line(y, value, index, axis)
+    return y
+
+
+def _reflected_along(x: jax.Array, axis: int, length: Length) -> jax.Array:
+    """Adds the points before and after those of an axis, of which `length` are real."""
+    widths = [(1, 1) if i == axis else (0, 0) for i in range(4)]
+    x = jnp.pad(x, widths, mode="reflect")
+    return with_line(x, line(x, length - 1, axis), length + 1, axis)
 
 
 def _zero_padded_then_mended(
@@ -130,10 +183,7 @@ def _mended(
 
 def _reflected(row: jax.Array, extent: Extent | None) -> jax.Array:
     """Adds the points before and after a row `[b, 1, W, c]`."""
-    row = jnp.pad(row, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="reflect")
-    if extent is None:
-        return row
-    return with_line(row, line(row, extent.width - 1, 2), extent.width + 1, 2)
+    return _reflected_along(row, 2, row.shape[2] if extent is None else extent.width)
 
 
 def _widened(lines: jax.Array, axis: int) -> jax.Array:

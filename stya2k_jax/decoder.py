@@ -52,7 +52,7 @@ class Decoder(nnx.Module):
     ) -> jax.Array:
         """Merges F_cs of relu4_1 and relu5_1 and convolves, at the size of relu4_1."""
         x = self.merge(f_cs4 + upsample(f_cs5, *f_cs4.shape[1:3]), extent)
-        return jax.nn.relu(self.conv4_1(x, extent))
+        return self.conv4_1(x, extent, relu=True)
 
     def from_relu3_1(
         self, x: jax.Array, f_cs3: jax.Array, extent: Extent | None = None
@@ -60,19 +60,19 @@ class Decoder(nnx.Module):
         """Joins F_cs of relu3_1 with the doubled x and convolves, at the size of relu3_1."""
         x = jax.nn.relu(self.conv3_4.after_upsample_beside(x, f_cs3, extent))
         for conv in (self.conv3_3, self.conv3_2, self.conv3_1):
-            x = jax.nn.relu(conv(x, extent))
+            x = conv(x, extent, relu=True)
         return x
 
     def from_relu2_1(
         self, x: jax.Array, height: int, width: int, extent: Extent | None = None
     ) -> jax.Array:
         """Doubles x to H x W, half of the picture's sides, and convolves."""
-        x = jax.nn.relu(self.conv2_2.after_upsample(x, height, width, extent))
-        return jax.nn.relu(self.conv2_1(x, extent))
+        x = self.conv2_2.after_upsample(x, height, width, extent, relu=True)
+        return self.conv2_1(x, extent, relu=True)
 
     def from_relu1_1(
         self, x: jax.Array, height: int, width: int, extent: Extent | None = None
     ) -> jax.Array:
         """Doubles x to H x W, the picture's sides, and paints it `[b, H, W, 3]`."""
-        x = jax.nn.relu(self.conv1_2.after_upsample(x, height, width, extent))
+        x = self.conv1_2.after_upsample(x, height, width, extent, relu=True)
         return self.conv1_1(x, extent)

@@ -86,7 +86,7 @@ class Encoder(nnx.Module):
           extent: the real part of x.
         """
         for name in STAGES[index]:
-            x = jax.nn.relu(self.convs[name](x, extent))
+            x = self.convs[name](x, extent, relu=True)
             yield name, x
 
 

@@ -53,17 +53,25 @@ class Conv3x3(nnx.Module):
         self.kernel = nnx.Param(kernel_init(rngs.params(), (3, 3, c, d), jnp.float32))
         self.bias = nnx.Param(jnp.zeros((d,)))
 
-    def __call__(self, x: jax.Array, extent: Extent | None = None) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, extent: Extent | None = None, *, relu: bool = False
+    ) -> jax.Array:
         """Returns `[b, H, W, d]` in the module's dtype; of x, only `extent` may be real."""
         arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
-        return convolution.conv3x3(*arguments, extent)
+        return convolution.conv3x3(*arguments, extent, relu=relu)
 
     def after_upsample(
-        self, x: jax.Array, height: int, width: int, extent: Extent | None = None
+        self,
+        x: jax.Array,
+        height: int,
+        width: int,
+        extent: Extent | None = None,
+        *,
+        relu: bool = False,
     ) -> jax.Array:
         """Doubles x by repetition, crops it to H x W and convolves: -> [b, H, W, d]."""
         arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
-        return convolution.upsample_conv3x3(*arguments, height, width, extent)
+        return convolution.upsample_conv3x3(*arguments, height, width, extent, relu=relu)
 
     def after_upsample_beside(
         self, x: jax.Array, skip: jax.Array, extent: Extent | None = None

@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax import convolution
+from stya2k_jax import convolution, pooling
+from stya2k_jax.extent import Extent
 from stya2k_jax.layers import Conv3x3
-from stya2k_jax.pooling import avg_pool, max_pool
 
 SIDES = st.integers(1, 9)
+
+# One program for each size, not one for each operation.
+conv3x3 = jax.jit(convolution.conv3x3)
+upsample_conv3x3 = jax.jit(convolution.upsample_conv3x3, static_argnums=(3, 4))
+max_pool, avg_pool = jax.jit(pooling.max_pool), jax.jit(pooling.avg_pool)
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
@@ -36,7 +41,7 @@ def reflected_conv(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.nd
 @given(height=SIDES, width=SIDES)
 def test_a_convolution_reflects_its_border_at_any_size(height, width):
     x, kernel, bias = normal(0, 2, height, width, 3), normal(1, 3, 3, 3, 4), normal(2, 4)
-    out = convolution.conv3x3(jnp.asarray(x), jnp.asarray(kernel), jnp.asarray(bias))
+    out = conv3x3(x, kernel, bias)
     np.testing.assert_allclose(out, reflected_conv(x, kernel, bias), rtol=1e-5, atol=1e-5)
 
 
@@ -46,9 +51,7 @@ def test_convolving_a_doubled_map_is_upsampling_then_convolving_at_any_size(heig
     x = normal(0, 2, -(-height // 2), -(-width // 2), 3)
     kernel, bias = normal(1, 3, 3, 3, 4), normal(2, 4)
     doubled = x.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
-    out = convolution.upsample_conv3x3(
-        jnp.asarray(x), jnp.asarray(kernel), jnp.asarray(bias), height, width
-    )
+    out = upsample_conv3x3(x, kernel, bias, height, width)
     np.testing.assert_allclose(out, reflected_conv(doubled, kernel, bias), rtol=1e-5, atol=1e-5)
 
 
@@ -69,6 +72,20 @@ def test_the_form_for_the_cpu_and_the_form_for_accelerators_agree(monkeypatch, s
     np.testing.assert_allclose(here, there, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("extent", [None, (7, 8), (5, 6), (2, 2)])
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_large_map_on_an_accelerator_reflects_its_border(monkeypatch, extent, relu):
+    monkeypatch.setattr(convolution, "on_cpu", lambda: False)
+    monkeypatch.setattr(convolution, "_NUMBERS_TO_OVERWRITE", 1)
+    x, kernel, bias = normal(0, 2, 7, 8, 3), normal(1, 3, 3, 3, 4), normal(2, 4)
+    height, width = extent or (7, 8)
+    expected = reflected_conv(x[:, :height, :width], kernel, bias)
+    real = extent and Extent(*map(jnp.int32, extent))
+    out = jax.jit(convolution.conv3x3, static_argnames="relu")(x, kernel, bias, real, relu=relu)
+    expected = np.maximum(expected, 0) if relu else expected
+    np.testing.assert_allclose(out[:, :height, :width], expected, rtol=1e-5, atol=1e-5)
+
+
 def test_a_map_beside_a_doubled_one_is_convolved_as_if_concatenated():
     from flax import nnx
 
@@ -84,7 +101,7 @@ def test_a_map_beside_a_doubled_one_is_convolved_as_if_concatenated():
 @given(height=SIDES, width=SIDES)
 def test_a_partial_window_pools_what_it_has(pool, take, height, width):
     x = normal(0, 1, height, width, 2)
-    out = pool(jnp.asarray(x))
+    out = pool(x)
     assert out.shape == (1, -(-height // 2), -(-width // 2), 2)
     for i, j in np.ndindex(*out.shape[1:3]):
         window = x[0, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]

@@ -1,0 +1,33 @@
+"""How much arithmetic a program is, and how much the machine does at best."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import SingleDeviceSharding
+
+from benchmarks.timing import take_turns
+
+MATMUL_SIDE = {"cpu": 4096}
+MATMUL_SIDE_ELSEWHERE = 16384
+
+
+def matmul_peak(dtype: str) -> float:
+    """Returns the FLOP/s of the best of several products of large square matrices."""
+    side = MATMUL_SIDE.get(jax.default_backend(), MATMUL_SIDE_ELSEWHERE)
+    x = jax.random.normal(jax.random.key(0), (side, side), dtype)
+    product = jax.jit(jnp.matmul)
+    seconds = take_turns({"product": lambda: product(x, x).block_until_ready()}, rounds=5)
+    return 2 * side**3 / min(seconds["product"]) * jax.device_count()
+
+
+def flops_of(program: Any, *arguments: Any) -> float:
+    """Returns the FLOPs of a jitted program of arrays as it is written down.
+
+    It is lowered for the CPU, whatever computes it: XLA counts for no other device.
+    """
+    host = SingleDeviceSharding(jax.devices("cpu")[0])
+    shapes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=host), arguments
+    )
+    return program.lower(*shapes).cost_analysis()["flops"]
