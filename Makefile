@@ -4,8 +4,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Compiling takes most of the time and one core, so files are tested side by side.
 PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
-# Tests compile more than they compute: XLA spends half of its time on optimising what runs once.
-QUICK := XLA_FLAGS=--xla_backend_optimization_level=0
+# Tests compile more than they compute: XLA spends most of its time on optimising what runs once.
+QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 DEMO := demo
 MINI := runs/mini
 VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
@@ -17,16 +17,16 @@ demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
 	$(RUN) -m stya2k_jax.showcase --run=$(DEMO)/run --output=$(DEMO)
 
-# Needs VGG (a file), CONTENT and STYLE (folders); hours on a CPU, and goes on where it was stopped.
+# Needs VGG (a file), CONTENT and STYLE (folders) and a GPU, or days; goes on where it was stopped.
 train-mini: $(if $(filter %.pth,$(VGG)),$(VENV)/installed-torch,$(VENV)/installed)
 	$(RUN) convert_vgg.py --vgg=$(VGG) --output=$(MINI)/vgg
 	$(RUN) train.py --config=configs/encoder_mini.py --workdir=$(MINI)/encoder \
 		--config.encoder=$(MINI)/vgg $(PICTURES)
-	$(RUN) train.py --config=configs/a2k_mini.py:surrogate --workdir=$(MINI)/surrogate \
-		--config.encoder=$(MINI)/encoder --config.loss_encoder=surrogate:$(MINI)/encoder $(PICTURES)
+	$(RUN) train.py --config=configs/a2k_mini.py:painter --workdir=$(MINI)/painter \
+		--config.encoder=$(MINI)/encoder --config.loss_encoder=$(MINI)/vgg $(PICTURES)
 	$(RUN) train.py --config=configs/a2k_mini.py:finish --workdir=$(MINI)/finish \
 		--config.encoder=$(MINI)/encoder --config.loss_encoder=$(MINI)/vgg \
-		--config.initial=$(MINI)/surrogate $(PICTURES)
+		--config.initial=$(MINI)/painter $(PICTURES)
 	$(RUN) -m stya2k_jax.pack --checkpoint=$(MINI)/finish --output=$(MINI)/a2k_mini.safetensors
 
 # Needs ENCODER (a finished run of configs/encoder_mini.py), CONTENT and STYLE; LOSS_ENCODER is the
@@ -52,8 +52,8 @@ parity: $(VENV)/installed-torch
 faults: $(VENV)/installed-test
 	STYA2K_FAULTS=$(FAULTS) $(RUN) -m pytest -q -m faults
 
-# What runs outside of our Python: exported programs, and the page of `python -m stya2k_jax.demo` in
-# Debian's chromium (skipped where that is missing).
+# What runs outside of our Python: exported programs, and the pages of `python -m stya2k_jax.demo`
+# and `evaluate.py` in Debian's chromium (skipped where that is missing).
 outside: $(VENV)/installed-test
 	$(QUICK) $(PYTEST) -m "browser or export"
 
@@ -82,4 +82,5 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-torch: $(VENV)/installed-test
 	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,onnx,torch]'
+	$(RUN) -m pip install --quiet --no-deps lpips==0.1.4 art-fid==0.0.2  # without torchvision
 	touch $@

@@ -13,9 +13,9 @@ from stya2k_jax.images import find_all
 SUM_VOTES = "python -m stya2k_jax.study --votes=FOLDER"
 TITLES = {
     None: "Evaluation",
-    "1": "Table 1: systems side by side",
-    "2": "Table 2: ablations",
-    "3": "Table 3: stability",
+    "1": "Systems side by side",
+    "2": "Ablations",
+    "3": "Stability of stylized clips",
 }
 
 
@@ -57,13 +57,15 @@ def _define_flags() -> dict[str, flags.FlagHolder]:
     )
     add(text, "lpips", None, "Weights of LPIPS: a file of stya2k_jax.convert_lpips.")
     add(text, "cfsd_vgg", None, "torchvision's VGG-19 for CFSD; left out: the judge.")
+    add(text, "inception", None, "ArtFID's art_inception.pth or .safetensors, for FID and ArtFID.")
     add(integer, "size", 512, "Side of the compared squares.", lower_bound=32)
     add(flags.DEFINE_enum, "crop", "centre", "How pictures become squares.", ["centre", "squash"])
     add(
         flags.DEFINE_list,
         "metrics",
         None,
-        "Of losses, form_b, lpips, ssim, cfsd (slow); left out: the first four.",
+        "Of losses, form_b, lpips, ssim, cfsd (a second or more a pair), ssim_gaussian_rgb; left "
+        "out: the first four.",
     )
     add(text, "systems_dir", None, "Or a folder of systems, each a model or folder of pictures.")
     add(boolean, "study", False, "Also write study.html, a preference study of the systems.")
@@ -79,8 +81,23 @@ def _define_flags() -> dict[str, flags.FlagHolder]:
         "A table of the paper: 1 systems, 2 ablations, 3 warping errors of clips.",
         ["1", "2", "3"],
     )
-    add(many, "video_dir", [], "Table 3: folder of frames, or of such folders; may be repeated.")
+    add(
+        many,
+        "video_dir",
+        [],
+        "Table 3: folder of frames, or of such folders; may be repeated. Flow is estimated, unless "
+        "a folder `flow` beside the frames has FRAME.npz (`flow` [H, W, 2] in pixels to the next "
+        "frame, u and v; perhaps `valid` [H, W]) or FRAME.flo for each but the last. Or a folder "
+        "of NAME_frame10.png, NAME_frame11.png and NAME_flow10.npz, as Middlebury's.",
+    )
     add(many, "pan", [], "Table 3: photograph over which a clip of known flow is rendered.")
+    add(boolean, "drawn_clips", False, "Table 3: also two clips of known flow, which it draws.")
+    add(
+        many,
+        "published",
+        [],
+        "metrics.json of other systems, to show beside; refused if its protocol is another.",
+    )
     add(text, "baseline", None, "Table 3: NAME of the system to which ratios are shown.")
     add(text, "output", None, "Directory for the results; a broken evaluation goes on.")
     flags.mark_flags_as_required(["style_dir", "output"])
@@ -104,6 +121,7 @@ def _run_pictures(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -
         measure=_metrics(flag["metrics"].value, flag["lpips"].value),
         form_b_blue_first=flag["form_b_bgr"].value,
         form_b_size_px=flag["form_b_size"].value,
+        inception=_path(flag["inception"]),
     )
     output = Path(flag["output"].value)
     measured = evaluate(
@@ -115,8 +133,9 @@ def _run_pictures(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -
         references=flag["reference_rows"].value,
         batch_size=flag["batch_size"].value,
         timing_runs=flag["timing_runs"].value,
-        title=f"{TITLES[table]} of {', '.join(systems)}",
+        title=f"{TITLES[table]}: {', '.join(systems)}",
         study=flag["study"].value,
+        published=[Path(path) for path in flag["published"].value],
         paper={"1": tables.TABLE_1, "2": tables.TABLE_2}.get(table),
     )
     failures = {reason for found in measured.values() for reason in found.failures.values()}
@@ -142,6 +161,7 @@ def _run_clips(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -> i
         find_all(flag["style_dir"].value),
         output,
         systems,
+        drawn=flag["drawn_clips"].value,
         lpips=_path(flag["lpips"]),
         baseline=flag["baseline"].value,
     )
@@ -201,8 +221,8 @@ def _metrics(chosen: list[str] | None, lpips: str | None) -> tuple[str, ...]:
         return tuple(chosen)
     if lpips is None:
         print("LPIPS is left out: give --lpips=FILE, made by python -m stya2k_jax.convert_lpips")
-    left_out = ("cfsd",) if lpips is not None else ("cfsd", "lpips")
-    return tuple(name for name in METRICS if name not in left_out)
+    first = METRICS[: METRICS.index("cfsd")]
+    return tuple(name for name in first if name != "lpips" or lpips is not None)
 
 
 def _own_encoder(systems: dict[str, Path]) -> Path:

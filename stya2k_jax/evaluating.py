@@ -67,16 +67,20 @@ def stylize_pairs(
             for some_contents in _groups(list(contents), CONTENTS_AT_ONCE):
                 pairs = [Pair(c, s) for c in some_contents for s in some_styles]
                 lacking = [p for p in pairs if not _picture(directory, p).is_file()]
-                lacking_contents = _readable(judge, contents, [p.content for p in lacking])
-                lacking_styles = _readable(judge, styles, [p.style for p in lacking])
-                images = (
-                    [*map(Image.fromarray, x.values())] for x in (lacking_contents, lacking_styles)
-                )
-                for i, j, picture in stylizer.pairs(*images):
-                    pair = Pair([*lacking_contents][i], [*lacking_styles][j])
-                    write_png(_picture(directory, pair), picture)
-                    progress.update(pair in lacking)
                 progress.update(len(pairs) - len(lacking))
+                pixels = _readable(judge, contents, [p.content for p in lacking])
+                encoded = {
+                    name: stylizer.encode_style(Image.fromarray(picture))
+                    for name, picture in _readable(
+                        judge, styles, [p.style for p in lacking]
+                    ).items()
+                }
+                for pair in lacking:
+                    if pair.content in pixels and pair.style in encoded:
+                        content = Image.fromarray(pixels[pair.content])
+                        picture = stylizer(content, encoded[pair.style])
+                        write_png(_picture(directory, pair), np.asarray(picture))
+                    progress.update()
 
 
 def measure_folder(

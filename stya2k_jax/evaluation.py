@@ -13,12 +13,15 @@ from stya2k_jax.evaluating import (
     metric_names,
     stylize_pairs,
 )
+from stya2k_jax.inception import SOURCE
 from stya2k_jax.judging import Judge
 from stya2k_jax.loading import MINI, load
+from stya2k_jax.measuring_fid import measure_fid
 from stya2k_jax.model import StyA2K
 from stya2k_jax.pairs import by_name, digest
 from stya2k_jax.protocol import Protocol
-from stya2k_jax.report import Thumbnails, write_report
+from stya2k_jax.published import read_published
+from stya2k_jax.report import Thumbnails, fid_table, write_report
 from stya2k_jax.results import Results, check_settings, write_csv, write_json
 from stya2k_jax.study import write_study
 from stya2k_jax.stylizing import Stylizer
@@ -32,8 +35,8 @@ PAPER_NOTE = (
     "which pictures; their size suggests means over layers. Compare orders and ratios only.</p>"
 )
 NO_FID = (
-    "FID and ArtFID are not computed, since the art Inception network is not part of this package; "
-    "stya2k_jax.fid computes them from its features."
+    "FID and ArtFID are left out: they need --inception=FILE, the network that ArtFID trained on "
+    f"art, {SOURCE}."
 )
 
 
@@ -50,6 +53,7 @@ def evaluate(
     title: str = "Evaluation",
     paper: Mapping[str, Sequence[float]] | None = None,
     study: bool = False,
+    published: Sequence[Path] = (),
 ) -> dict[str, Measured]:
     """Measures every pair of every system; writes `metrics.json`, `metrics.csv`, `report.html`.
 
@@ -66,6 +70,7 @@ def evaluate(
       title: of the report.
       paper: one of the paper's tables to show beside the measured numbers.
       study: also write `study.html`, which asks people which system they prefer.
+      published: files of other systems' numbers, see `read_published`.
 
     Returns:
       What was measured, by system.
@@ -76,10 +81,13 @@ def evaluate(
     named = by_name("contents", contents), by_name("styles", styles)
     # Before the networks are opened, while this process holds no memory of a device.
     speeds = _speeds(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
-    judge = protocol.open()
+    judge, inception = protocol.open(), protocol.open_inception()
     settings = protocol.settings()
     for kind, files in zip(("contents", "styles"), named, strict=True):
         settings[kind] = {name: digest(path) for name, path in files.items()}
+    others = {}
+    for path in published:
+        others |= read_published(path, settings)
     results = Results(output, settings)
     measured = {}
     for name, path in systems.items():
@@ -96,7 +104,21 @@ def evaluate(
     rows = [row for found in measured.values() for row in found.rows]
     names = metric_names(rows)
     summaries = {system: summarise(found.rows, names) for system, found in measured.items()}
+    fids = {}
+    if inception is not None:
+        fids = measure_fid(
+            inception,
+            judge,
+            measured,
+            *named,
+            output / "inception",
+            batch_size=batch_size,
+            with_art_fid=protocol.has_art_fid(),
+        )
     sentences = protocol.sentences(*named)
+    if others:
+        files = ", ".join(map(str, published))
+        sentences.append(f"Published: numbers of {files}, under the same protocol as these.")
     write_csv(output / "metrics.csv", rows)
     write_json(
         output / "metrics.json",
@@ -105,20 +127,28 @@ def evaluate(
             "settings": settings,
             "pairs": {system: found.counts() for system, found in measured.items()},
             "metrics": summaries,
+            "fid": fids,
+            "published": others,
             "speed": speeds,
         },
     )
+    tables = [fid_table(fids)] if fids else []
+    if paper is not None:
+        tables += [PAPER_NOTE, beside_paper(summaries | others, paper, speeds)]
     write_report(
         output / "report.html",
         title=title,
         sentences=sentences,
         measured=measured,
-        summaries=summaries,
+        summaries=summaries | others,
         contents=named[0],
         styles=named[1],
         thumbnails=Thumbnails(judge.pixels_of),
-        notes=[*(speed.sentence(name, found) for name, found in speeds.items()), NO_FID],
-        tables=[] if paper is None else [PAPER_NOTE, beside_paper(summaries, paper, speeds)],
+        notes=[
+            *(speed.sentence(name, found) for name, found in speeds.items()),
+            *([] if fids else [NO_FID]),
+        ],
+        tables=tables,
     )
     if study:
         shown = {name: measured[name].pictures for name in systems}

@@ -18,14 +18,15 @@ from stya2k_jax.losses import CONTENT_TAPS
 from stya2k_jax.lpips import Lpips
 from stya2k_jax.pairs import as_square
 
-METRICS = ("losses", "form_b", "lpips", "ssim", "cfsd")
+METRICS = ("losses", "form_b", "lpips", "ssim", "cfsd", "ssim_gaussian_rgb")
 COLUMNS = (  # of the numbers, in the order of tables
     *("content_loss", "style_loss", "lpips", "ssim", "cfsd"),
     *("content_loss_per_layer", "style_loss_per_layer"),
-    *("content_loss_form_b", "style_loss_form_b"),
+    *("content_loss_form_b", "style_loss_form_b", "ssim_gaussian_rgb"),
     *(f"content_loss_{tap}" for tap in CONTENT_TAPS),
     *(f"style_loss_{tap}" for tap in TAPS),
 )
+SSIM_FORMS = {"ssim": "grey", "ssim_gaussian_rgb": "gaussian_rgb"}
 FEATURES_KEPT = 16  # of pictures; about 40 MB each at 512 x 512
 
 Features = dict[str, Any]  # of one picture or a batch: arrays with a leading batch axis
@@ -105,9 +106,10 @@ class Judge:
         if "cfsd" in self.measure:
             values["cfsd"] = _cfsd(content["cfsd"], stylized["cfsd"])
         values = jax.device_get(values)
-        if "ssim" in self.measure:
-            both = zip(stylized["pixels"], content["pixels"], strict=True)
-            values["ssim"] = np.array([metrics.ssim(x, y) for x, y in both])
+        for name, form in SSIM_FORMS.items():
+            if name in self.measure:
+                both = zip(stylized["pixels"], content["pixels"], strict=True)
+                values[name] = np.array([metrics.ssim(x, y, form) for x, y in both])
         return {name: np.asarray(values[name], np.float64) for name in COLUMNS if name in values}
 
     def _pixels_of(self, path: Path) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 560, 300, 60, 46, 14  # of a plot and its margins, in pixels
+BELOW = 40  # more room for slanted names
 COLOURS = ("#2a6f97", "#c1666b", "#6a994e", "#8d6a9f", "#bc6c25", "#4a4e69", "#d4a017")
 
 Points = Sequence[tuple[float, float]]
@@ -34,12 +35,15 @@ def dots_by_group(groups: Mapping[str, Sequence[float]], y_label: str) -> str:
             f'<line x1="{x - 9:.1f}" x2="{x + 9:.1f}" y1="{mean:.1f}" y2="{mean:.1f}" '
             f'stroke="{COLOURS[1]}" stroke-width="2.5"/>'
         )
-        shown = name if len(groups) <= 8 else f"{name[:5]}…"
-        marks.append(_text(x, HEIGHT - BOTTOM + 16, shown, "middle"))
-    return _frame([*marks, *_y_ticks(y_max)], "", y_label)
+        y, shown = HEIGHT - BOTTOM + 14, name if len(name) <= 14 else f"{name[:13]}…"
+        marks.append(
+            f'<text transform="translate({x + 4:.1f} {y}) rotate(-35)" text-anchor="end" '
+            f'fill="#444">{escape(shown)}</text>'
+        )
+    return _frame([*marks, *_y_ticks(y_max)], "", y_label, BELOW)
 
 
-def _frame(marks: Sequence[str], x_label: str, y_label: str) -> str:
+def _frame(marks: Sequence[str], x_label: str, y_label: str, below: int = 0) -> str:
     left, right, top, bottom = _x(0), _x(1), _y(1), _y(0)
     axes = (
         f'<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="#888"/>'
@@ -48,7 +52,7 @@ def _frame(marks: Sequence[str], x_label: str, y_label: str) -> str:
         f'text-anchor="middle">{escape(y_label)}</text>'
     )
     return (
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT + below}" role="img" '
         f'aria-label="{escape(y_label)} {escape(x_label)}">{axes}{"".join(marks)}</svg>'
     )
 
@@ -81,10 +85,10 @@ def _said(value: float) -> str:
 
 
 def _round_up(value: float) -> float:
-    """Returns the next 1, 2, 2.5 or 5 times a power of ten, so that axes end on round numbers."""
+    """Returns the next round number, so that axes end and halve on such."""
     if value <= 0:
         return 1.0
     power = 10.0 ** len(str(int(value))) if value >= 1 else 1.0
     while power / 10 >= value:
         power /= 10
-    return next(power * f for f in (0.1, 0.2, 0.25, 0.5, 1.0) if power * f >= value)
+    return next(power * f for f in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0) if power * f >= value)

@@ -7,6 +7,7 @@ from typing import Any
 
 from stya2k_jax.cfsd import TorchvisionRelu31
 from stya2k_jax.errors import UserError
+from stya2k_jax.inception import SMALLEST_PX, Inception, load_inception
 from stya2k_jax.judging import METRICS, Judge
 from stya2k_jax.lpips import load_lpips
 from stya2k_jax.pairs import digest
@@ -31,6 +32,7 @@ class Protocol:
       measure: which of `METRICS`.
       form_b_blue_first: whether form B looks at BGR.
       form_b_size_px: to what form B resizes; 0: not.
+      inception: file of the art Inception-v3, or None: no FID.
     """
 
     judge: Path
@@ -41,6 +43,7 @@ class Protocol:
     measure: tuple[str, ...] = METRICS
     form_b_blue_first: bool = False
     form_b_size_px: int = 0
+    inception: Path | None = None
 
     def __post_init__(self):
         unknown = [name for name in self.measure if name not in METRICS]
@@ -54,6 +57,8 @@ class Protocol:
                 "LPIPS needs its weights: give --lpips=FILE, made by python -m "
                 "stya2k_jax.convert_lpips, or leave lpips out of --metrics."
             )
+        if self.inception is not None and self.size_px < SMALLEST_PX:
+            raise UserError(f"FID needs pictures of {SMALLEST_PX} pixels; raise --size.")
 
     def open(self) -> Judge:
         """Loads the networks.
@@ -73,12 +78,23 @@ class Protocol:
             form_b_size_px=self.form_b_size_px,
         )
 
+    def open_inception(self) -> Inception | None:
+        """Loads the network of FID, if there is one; errors as `open`."""
+        return None if self.inception is None else load_inception(self.inception)
+
+    def has_art_fid(self) -> bool:
+        """Tells whether there is LPIPS on AlexNet, of which ArtFID is made beside FID."""
+        if self.inception is None or "lpips" not in self.measure:
+            return False
+        return load_lpips(self.lpips).backbone == "alexnet"
+
     def settings(self) -> dict[str, Any]:
         """Returns what must not change within an evaluation, JSON-ready; files by digest."""
         settings = dataclasses.asdict(self) | {"measure": list(self.measure)}
         settings["judge"] = digest(self.judge / ENCODER_FILE)
         settings["lpips"] = digest(self.lpips) if "lpips" in self.measure else None
         settings["cfsd_vgg"] = digest(self.cfsd_vgg) if self._has_cfsd_vgg() else None
+        settings["inception"] = None if self.inception is None else digest(self.inception)
         if "form_b" not in self.measure:
             del settings["form_b_blue_first"], settings["form_b_size_px"]
         return settings
@@ -119,6 +135,10 @@ class Protocol:
             )
         if "ssim" in self.measure:
             said.append("SSIM between stylized picture and content: 8-bit grey, uniform window 7.")
+        if "ssim_gaussian_rgb" in self.measure:
+            said.append(
+                "SSIM, Gaussian RGB: Gaussian window of deviation 1.5, mean over the colours."
+            )
         if "cfsd" in self.measure:
             network = f"torchvision's VGG-19, {self.cfsd_vgg} (sha256 {settings['cfsd_vgg']}…)"
             if not self._has_cfsd_vgg():
@@ -127,6 +147,19 @@ class Protocol:
                     "within this evaluation only"
                 )
             said.append(f"CFSD at relu3_1, summed over rows, on {network}.")
+        if self.inception is not None:
+            said.append(
+                "FID between styles, each counted once a pair, and stylized pictures, on 2048 "
+                f"features of ArtFID's Inception-v3, {self.inception.name} (sha256 "
+                f"{settings['inception']}…), input in [0, 1] and not resized to 299 x 299. It "
+                "grows as pictures get fewer: compare it at equal numbers and equal pairs only."
+            )
+        if self.has_art_fid():
+            said.append(
+                "ArtFID = (1 + LPIPS)(1 + FID), with plain FID as is usual below 5000 pictures. A "
+                "copy of the content or of the style does well in one factor: never rank by it "
+                "alone."
+            )
         said.append(
             "Means are over pairs; their intervals are 95 % percentile bootstrap over pairs "
             "(10,000 resamples), which treats pairs as independent."

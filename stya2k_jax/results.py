@@ -72,16 +72,18 @@ def check_settings(directory: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def changes(before: dict, now: dict, prefix: str = "") -> Iterable[str]:
-    """Yields, a line each, which fields of nested settings differ and how."""
+def changes(
+    before: dict, now: dict, said: tuple[str, str] = ("before", "now"), prefix: str = ""
+) -> Iterable[str]:
+    """Yields, a line each, which fields of nested settings differ and how, in these words."""
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)
         if old == new:
             continue
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from changes(old, new, f"{prefix}{name}.")
+            yield from changes(old, new, said, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}: {_said(old)} before, {_said(new)} now"
+            yield f"{prefix}{name}: {_said(old)} {said[0]}, {_said(new)} {said[1]}"
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:

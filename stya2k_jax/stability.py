@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from stya2k_jax.clips import Clip, drawn_pans, find_clips, pan
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluating import metric_names
 from stya2k_jax.evaluation import is_model, weights_digest
 from stya2k_jax.files import write_whole
-from stya2k_jax.images import PictureError
 from stya2k_jax.loading import load
 from stya2k_jax.lpips import load_lpips
 from stya2k_jax.pairs import by_name, digest
@@ -16,7 +16,7 @@ from stya2k_jax.results import Results, Row, check_settings, write_csv, write_js
 from stya2k_jax.stylizing import Stylizer
 from stya2k_jax.summary import summarise
 from stya2k_jax.tables import clip_table
-from stya2k_jax.video import UNSTYLIZED, Clip, measure_clips, pan, read_clip, stylize_clips
+from stya2k_jax.video import UNSTYLIZED, measure_clips, stylize_clips
 
 PROTOCOL = (
     "Frames keep their size and are stylized one by one, without any regard to their neighbours; "
@@ -25,9 +25,10 @@ PROTOCOL = (
     "a frame and a later one warped to it; masked pixels count as zero (ReReVST). warping_2: mean "
     "of the squared difference over known pixels, no root (Lai et al. 2018). Pixels in [0, 1]; "
     "bilinear warping; means over frames. The number after 'interval' is in frames.",
-    "Flow of clips called pan_… is known: they are rendered by moving a window over a photograph. "
-    "All other flow is OpenCV's DIS (medium) on the unstylized frames, with occlusions and motion "
-    "boundaries masked as by Lai et al.",
+    "Known flow comes from files beside the frames, whose unknown points are masked, or from a "
+    "clip's rendering: a window moves over a picture. It is chained from frame to frame. Estimated "
+    "flow is OpenCV's DIS (medium) on the unstylized frames, with occlusions and motion boundaries "
+    "masked as by Lai et al.",
     "The paper's warping errors have a scale that is not published (AdaAttN 3.03 3.46 6.00 3.78 "
     "8.45, StyA2K 2.58 2.56 4.99 3.21 7.23): compare ratios, there 0.85 0.74 0.83 0.85 0.86.",
 )
@@ -40,27 +41,30 @@ def evaluate_stability(
     output: Path,
     systems: Mapping[str, Path],
     *,
+    drawn: bool = False,
     lpips: Path | None = None,
     baseline: str | None = None,
 ) -> list[Row]:
     """Measures clips; writes `metrics.json`, `metrics.csv` and `report.html`.
 
     Args:
-      videos: a folder of frames each, or a folder of such folders.
+      videos: folders of clips, see `find_clips`.
       photographs: each gives a clip of known flow.
       styles: picture files.
       output: directory; an evaluation that was broken off there goes on.
       systems: by name, a model, or a folder with a folder `{clip}_stylized_{style}` of frames for
         each clip and style.
+      drawn: also measure the clips of known flow that the project draws.
       lpips: file of LPIPS's weights; None leaves it out.
       baseline: a system to which ratios are shown.
 
     Returns:
       The rows of all systems.
     """
-    clips = [*map(read_clip, _clip_folders(videos)), *map(pan, photographs)]
+    clips = [clip for folder in videos for clip in find_clips(folder)]
+    clips += [*map(pan, photographs), *(drawn_pans() if drawn else [])]
     if not clips:
-        raise UserError("no clips: give --video_dir=FOLDER or --pan=PHOTOGRAPH.")
+        raise UserError("no clips: give --video_dir=FOLDER, --pan=PHOTOGRAPH or --drawn_clips.")
     named = by_name("styles", styles)
     settings = {
         "clips": {clip.name: clip.digest() for clip in clips},
@@ -68,7 +72,9 @@ def evaluate_stability(
         "lpips": None if lpips is None else digest(lpips),
     }
     if len(settings["clips"]) < len(clips):
-        raise UserError("two clips have one name; rename one of their folders.")
+        names = [clip.name for clip in clips]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"two clips are called {twice}; rename one of their folders.")
     results, folders = Results(output, settings), dict(systems)
     for name, path in systems.items():
         if is_model(path):
@@ -85,7 +91,11 @@ def _report(output: Path, clips: Sequence[Clip], rows: Sequence[Row], baseline: 
     names = metric_names(rows)
     systems = list(dict.fromkeys(row["system"] for row in rows))
     summaries = {s: summarise([r for r in rows if r["system"] == s], names) for s in systems}
-    sizes = [f"{clip.name} ({len(clip.frames)} frames)" for clip in clips]
+    sizes = [
+        f"{clip.name} ({len(clip.frames)} frames of {clip.frames.shape[2]} x "
+        f"{clip.frames.shape[1]}, {'known' if clip.known else 'estimated'} flow)"
+        for clip in clips
+    ]
     sentences = [f"Clips: {', '.join(sizes)}.", *PROTOCOL]
     write_csv(output / "metrics.csv", rows)
     write_json(output / "metrics.json", {"protocol": sentences, "metrics": summaries, "rows": rows})
@@ -95,13 +105,3 @@ def _report(output: Path, clips: Sequence[Clip], rows: Sequence[Row], baseline: 
     parts += ["<h2>Protocol</h2><ul>", *(f"<li>{s}</li>" for s in sentences), "</ul>"]
     html = page("Stability of stylized clips", parts)
     write_whole(output / "report.html", lambda name: Path(name).write_text(html, encoding="utf-8"))
-
-
-def _clip_folders(videos: Sequence[Path]) -> list[Path]:
-    found = []
-    for path in videos:
-        if not path.is_dir():
-            raise PictureError(f"{path} is not a folder of frames, or of folders of frames.")
-        below = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-        found += below or [path]
-    return found

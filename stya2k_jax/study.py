@@ -31,10 +31,13 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Preferenc
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 75rem; padding: 0 1rem }
 figure { display: inline-block; margin: .4rem; text-align: center }
-img { width: 220px; display: block }
+img { width: min(256px, 44vw); display: block }
 fieldset { margin: .5rem 0; border: 1px solid #bbb } label { margin-right: 1.2rem }
 button { font-size: 1rem; padding: .4rem 1rem; margin-right: .5rem }
-</style><body><h1>Preference study</h1><p id="where"></p><div id="group"></div>
+</style><body><h1>Preference study</h1>
+<p>Each group shows a content, a style, and results that paint the content in that style. Please
+answer the three questions below them. Nothing is sent anywhere: at the end you save a file.</p>
+<p><b id="where"></b></p><div id="group"></div>
 <button id="next">Next</button><p id="hint"></p>
 <noscript>This page needs JavaScript; it sends nothing anywhere.</noscript>
 <script>

@@ -44,23 +44,29 @@ def beside_paper(
 ) -> str:
     """Lays measured means beside the paper's as an HTML table, matched by the system's name.
 
+    The paper's other systems follow.
+
     Args:
       summaries: `summarise` by system.
       paper: `TABLE_1` or `TABLE_2`.
       speeds: `speed.measure` by system, for a column of seconds.
     """
     head = [*COLUMNS, "seconds"][: len(next(iter(paper.values())))]
-    printed = {name.lower(): values for name, values in paper.items()}
-    rows = []
+    printed = {name.lower(): (name, values) for name, values in paper.items()}
+    rows, nothing = [], ["–"] * len(head)
     for system, summary in summaries.items():
         cells = [_mean(summary, name) for name in COLUMNS.values()]
         if len(head) > len(COLUMNS):
             cells.append(_number((speeds or {}).get(system, {}).get("seconds")))
-        theirs = printed.get(system.lower(), [None] * len(head))
-        cells += [_number(value) for value in theirs]
+        _, theirs = printed.pop(system.lower(), ("", None))
+        cells += nothing if theirs is None else map(_number, theirs)
         rows.append(_row(escape(system), cells))
+    rows += [_row(name, [*nothing, *map(_number, theirs)]) for name, theirs in printed.values()]
     title = "".join(f"<th>{name}</th>" for name in head)
-    titles = f"<tr><th>system</th>{title}{title.replace('<th>', '<th>paper: ')}</tr>"
+    groups = "".join(
+        f'<th class="group" colspan="{len(head)}">{name}</th>' for name in ("here", "in the paper")
+    )
+    titles = f"<tr><th></th>{groups}</tr><tr><th>system</th>{title}{title}</tr>"
     return f'<div class="wide"><table>{titles}{"".join(rows)}</table></div>'
 
 
@@ -82,11 +88,13 @@ def clip_table(rows: Sequence[Mapping], metric: str, baseline: str | None = None
         cells = [_number(value) for value in numbers]
         if baseline in systems:
             base = values.get((clip, style, baseline))
-            cells += [_number(v / base if v is not None and base else None) for v in numbers]
+            ratios = (v / base if v is not None and base else None for v in numbers)
+            cells += [_number(v) for s, v in zip(systems, ratios, strict=True) if s != baseline]
         lines.append(_row(f"{escape(clip)}, {escape(style)}", cells))
     head = "".join(f"<th>{escape(s)}</th>" for s in systems)
     if baseline in systems:
-        head += "".join(f"<th>{escape(s)} / {escape(baseline)}</th>" for s in systems)
+        others = (s for s in systems if s != baseline)
+        head += "".join(f"<th>{escape(s)} / {escape(baseline)}</th>" for s in others)
     return (
         f'<div class="wide"><table><tr><th>{escape(metric)}</th>{head}</tr>'
         f"{''.join(lines)}</table></div>"

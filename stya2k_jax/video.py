@@ -1,86 +1,22 @@
 """Stability of stylized clips: warping errors at short and long intervals, clip by clip."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from stya2k_jax.clips import Clip, digest_of, read_frames
 from stya2k_jax.errors import UserError
-from stya2k_jax.flow import estimate_flow
-from stya2k_jax.images import find_pictures, read_picture, resize_short_side, write_png
+from stya2k_jax.images import read_picture, resize_short_side, write_png
 from stya2k_jax.lpips import Lpips
 from stya2k_jax.results import Results, Row
 from stya2k_jax.stylizing import Stylizer
-from stya2k_jax.warping import (
-    known_points,
-    moving_window,
-    occluded,
-    warp,
-    warping_error_1,
-    warping_error_2,
-)
+from stya2k_jax.warping import warp, warping_error_1, warping_error_2
 
 INTERVALS = (1, 10)
 UNSTYLIZED = "unstylized"
-PAN_FRAMES, PAN_VELOCITY, PAN_MARGIN_PX = 21, (3.0, 1.0), (20, 60)
-
-
-class Motion(NamedTuple):
-    """What is known of the way from a frame to a later one."""
-
-    flow: np.ndarray  # [H, W, 2]
-    mask: np.ndarray  # [H, W]
-
-
-class Clip:
-    """Frames uint8 `[t, H, W, 3]` and their motion.
-
-    Attributes:
-      name: of the clip.
-      frames: the unstylized frames.
-      known_flow: the same flow between all neighbours `[H, W, 2]`, or None: it is estimated on the
-        unstylized frames, forwards and backwards, and what is hidden is masked.
-    """
-
-    def __init__(self, name: str, frames: np.ndarray, known_flow: np.ndarray | None = None):
-        self.name, self.frames, self.known_flow = name, frames, known_flow
-        self.motion = cache(self._motion)
-
-    def _motion(self, t: int, interval: int) -> Motion:
-        """Returns the motion from frame t to frame t + interval."""
-        if self.known_flow is not None:
-            flow = interval * self.known_flow
-            return Motion(flow, known_points(flow, None))
-        frame, other = self.frames[t], self.frames[t + interval]
-        flow = estimate_flow(frame, other)
-        return Motion(flow, known_points(flow, occluded(flow, estimate_flow(other, frame))))
-
-    def digest(self) -> str:
-        """Tells this clip from others."""
-        return digest_of(self.frames)
-
-
-def read_clip(folder: Path) -> Clip:
-    """Reads a folder of frames in the order of their names.
-
-    Raises:
-      UserError: too few frames, or frames of different sizes.
-    """
-    return Clip(folder.name, _read_frames(folder))
-
-
-def pan(photograph: Path) -> Clip:
-    """Renders a clip of known flow: a window moves over the photograph (short side 512 or less)."""
-    image = read_picture(photograph)
-    pixels = np.asarray(resize_short_side(image, min(512, *image.size)), np.float64)
-    size = (pixels.shape[0] - PAN_MARGIN_PX[0], pixels.shape[1] - PAN_MARGIN_PX[1])
-    frames, flow = moving_window(pixels, size, PAN_VELOCITY, PAN_FRAMES)
-    return Clip(f"pan_{photograph.stem}", np.round(frames).astype(np.uint8), flow)
 
 
 def measure_clip(
@@ -141,7 +77,7 @@ def measure_clips(
     for system, clip, style in tqdm(cases, desc="warping errors", unit="clip"):
         frames = clip.frames
         if style is not None:
-            frames = _read_frames(systems[system] / f"{clip.name}_stylized_{style}")
+            _, frames = read_frames(systems[system] / f"{clip.name}_stylized_{style}")
         if frames.shape != clip.frames.shape:
             raise UserError(
                 f"{system}: {clip.name} in {style} has frames {frames.shape[:3]} (number, height, "
@@ -176,19 +112,3 @@ def stylize_clips(
                 for i, _, picture in stylizer.pairs(images, [style] if lacking else []):
                     write_png(files[lacking[i]], picture)
                     progress.update()
-
-
-def digest_of(frames: np.ndarray) -> str:
-    """Returns the first 16 digits of a sha256 over frames."""
-    return hashlib.sha256(repr(frames.shape).encode() + frames.tobytes()).hexdigest()[:16]
-
-
-def _read_frames(folder: Path) -> np.ndarray:
-    frames = [np.asarray(read_picture(path)) for path in find_pictures(folder)]
-    sizes = {frame.shape for frame in frames}
-    if len(frames) <= min(INTERVALS) or len(sizes) > 1:
-        raise UserError(
-            f"{folder} has {len(frames)} frames of {len(sizes)} sizes; a clip has at least "
-            f"{min(INTERVALS) + 1} frames of one size."
-        )
-    return np.stack(frames)

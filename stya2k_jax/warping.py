@@ -4,6 +4,8 @@ A flow `[H, W, 2]` holds, for each point of a frame, where it is in another fram
 and v downwards, in pixels.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -59,6 +61,25 @@ def known_points(flow: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
     return inside if hidden is None else inside & ~hidden
 
 
+def follow(steps: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Chains flows from frame to frame to the flow from the first frame to the last.
+
+    Args:
+      steps: flow `[H, W, 2]` from each frame to the next, and where it is known, `[H, W]`.
+
+    Returns:
+      The flow, and where it is known: nowhere on the way has a point left the frame, or come upon
+      unknown points among the four around it.
+    """
+    flow, known = steps[0][0].astype(np.float64), steps[0][1]
+    for step, step_known in steps[1:]:
+        both = np.concatenate([step, ~step_known[..., None]], axis=2)
+        fetched, inside = warp(both, flow)
+        known = known & inside & (fetched[..., 2] == 0)
+        flow = flow + np.where(known[..., None], fetched[..., :2], 0)
+    return flow, known
+
+
 def warping_error_1(
     frame: np.ndarray, other: np.ndarray, flow: np.ndarray, mask: np.ndarray
 ) -> float:
@@ -100,8 +121,9 @@ def moving_window(
       frames: how many.
 
     Returns:
-      Frames float64 `[t, h, w, 3]`, sampled bilinearly, and the flow `[h, w, 2]` from each frame to
-      the next: the velocity reversed, for what is seen moves against the camera.
+      Frames `[t, h, w, 3]`, cut out, or sampled bilinearly (float64) between pixels, and the flow
+      `[h, w, 2]` from each frame to the next: the velocity reversed, for what is seen moves against
+      the camera.
 
     Raises:
       ValueError: the photograph is too small for the way.
@@ -116,8 +138,12 @@ def moving_window(
     start = [max(0, -v * (frames - 1)) for v in velocity]
     clip = []
     for t in range(frames):
-        shift = np.array([start[0] + t * velocity[0], start[1] + t * velocity[1]])
-        flow = np.broadcast_to(shift, (*photograph.shape[:2], 2))
-        clip.append(warp(photograph, flow)[0][: size[0], : size[1]])
+        x, y = (s + t * v for s, v in zip(start, velocity, strict=True))
+        left, top = int(x), int(y)
+        part = photograph[top : top + size[0] + 1, left : left + size[1] + 1]
+        if (x, y) != (left, top):
+            flow = np.broadcast_to(np.array([x - left, y - top]), (*part.shape[:2], 2))
+            part, _ = warp(part, flow)
+        clip.append(part[: size[0], : size[1]])
     flow = np.broadcast_to(-np.asarray(velocity, np.float64), (*size, 2))
     return np.stack(clip), flow

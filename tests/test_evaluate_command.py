@@ -58,6 +58,25 @@ def test_table_1_lays_systems_beside_each_other_and_the_paper(given, tmp_path):
     assert f"<td>{mean:.4g}</td><td>–</td><td>–</td><td>0.83</td><td>1.2</td>" in page
 
 
+def test_published_numbers_stand_beside_ours_under_the_same_protocol_only(given, tmp_path):
+    def measured(output: str, *arguments: str) -> subprocess.CompletedProcess:
+        return evaluate(
+            *(f"--content_dir={given / 'c'}", f"--style_dir={given / 's'}", "--metrics=losses"),
+            *(f"--judge={given / 'judge'}", f"--output={tmp_path / output}", *arguments),
+        )
+
+    theirs = ["--size=32", f"--system=StyTr2={given / 'StyTr2'}"]
+    assert measured("theirs", *theirs).returncode == 0
+    numbers = f"--published={tmp_path / 'theirs' / 'metrics.json'}"
+    ours = [f"--system=ours={given / 'ours'}", "--table=1", numbers]
+    done = measured("ours", "--size=32", *ours)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "ours" / "report.html").read_text()
+    assert "StyTr2 (published)" in page and "under the same protocol as these" in page
+    done = measured("other", "--size=40", *ours)
+    assert done.returncode == 1 and "size_px: 32 there, 40 here" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -109,7 +128,32 @@ def test_table_3_measures_clips_and_shows_ratios(given, tmp_path):
     assert [row["system"] for row in rows] == ["unstylized", "a", "b"]
     page = (tmp_path / "out" / "report.html").read_text()
     a, b = (row["warping_1_interval_1"] for row in rows[1:])
-    assert f"<td>{b / a:.4g}</td>" in page and "b / a" in page and "clip (3 frames)" in page
+    assert f"<td>{b / a:.4g}</td>" in page and "b / a" in page
+    assert "clip (3 frames of 48 x 40, estimated flow)" in page
+
+
+def test_table_3_takes_known_flow_from_files_beside_the_frames(given, tmp_path):
+    scene = np.random.default_rng(0).integers(0, 256, (40, 49, 3), dtype=np.uint8)
+    for system in ("clips", "still"):  # which shows the first frame once more
+        folder = tmp_path / system / ("clip" if system == "clips" else "clip_stylized_s")
+        folder.mkdir(parents=True)
+        for t in range(2):
+            left = t if system == "clips" else 0
+            Image.fromarray(scene[:, left : left + 48]).save(folder / f"{t}.png")
+    (tmp_path / "clips" / "clip" / "flow").mkdir()
+    flow = np.broadcast_to(np.array([-1.0, 0.0]), (40, 48, 2))
+    np.savez(tmp_path / "clips" / "clip" / "flow" / "0.npz", flow=flow)
+    done = evaluate(
+        *("--table=3", f"--video_dir={tmp_path / 'clips'}", f"--system=still={tmp_path / 'still'}"),
+        *(f"--style_dir={given / 's'}", f"--output={tmp_path / 'out'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "out" / "metrics.json").read_text())["rows"]
+    unstylized, still = (row["warping_2_interval_1"] for row in rows)
+    expected = np.mean((scene[:, 1:48] / 255 - scene[:, :47] / 255) ** 2)
+    assert unstylized == 0
+    np.testing.assert_allclose(still, expected, rtol=1e-5)
+    assert "clip (2 frames of 48 x 40, known flow)" in (tmp_path / "out/report.html").read_text()
 
 
 def test_ratios_of_the_papers_own_table_are_those_it_implies():
@@ -124,5 +168,8 @@ def test_ratios_of_the_papers_own_table_are_those_it_implies():
 
 
 def test_what_a_table_lacks_is_a_dash():
-    table = beside_paper({"ours": {}}, {"full": (0.5, 1.0, 0.5)})
-    assert table.count("<td>–</td>") == 6
+    table = beside_paper({"ours": {}, "Full": {}}, {"full": (0.5, 1.0, 0.5), "no_da": (1, 2, 3)})
+    dash, printed = "<td>–</td>", "<td>0.5</td><td>1</td><td>0.5</td>"
+    assert f"<td>ours</td>{6 * dash}</tr>" in table
+    assert f"<td>Full</td>{3 * dash}{printed}</tr>" in table
+    assert f"<td>no_da</td>{3 * dash}<td>1</td><td>2</td><td>3</td></tr>" in table

@@ -3,6 +3,7 @@
 import html.parser
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,11 @@ def given(tmp_path_factory):
 def evaluated(given, output, **changes):
     model, contents, styles = given
     options = dict(batch_size=2, systems={"ours": model}) | changes
-    protocol = Protocol(judge=model, size_px=SIDE, measure=("losses", "form_b", "ssim", "cfsd"))
+    protocol = Protocol(
+        judge=model,
+        size_px=SIDE,
+        measure=("losses", "form_b", "ssim", "cfsd", "ssim_gaussian_rgb"),
+    )
     return evaluate(protocol, contents, styles, output, **options)
 
 
@@ -88,6 +93,8 @@ def test_every_pair_is_measured_as_the_metrics_alone_would(given, done):
         expected = sum(terms.values())[0] / 2
         np.testing.assert_allclose(row["content_loss_form_b"], expected, rtol=1e-4)
         np.testing.assert_allclose(row["ssim"], metrics.ssim(stylized, content))
+        other = metrics.ssim(stylized, content, "gaussian_rgb")
+        np.testing.assert_allclose(row["ssim_gaussian_rgb"], other)
 
 
 def test_the_references_are_the_limits_of_the_metrics(done):
@@ -111,6 +118,57 @@ def test_a_broken_evaluation_goes_on_and_no_number_changes(given, done, tmp_path
     assert len(rows_of(output)) < 6
     evaluated(given, output)
     assert sorted(rows_of(output), key=str) == sorted(whole, key=str)
+
+
+KILLED = """
+import os, signal
+from stya2k_jax import evaluate_command, evaluating
+
+def dying(function, calls):
+    left = iter(range(calls))
+    def call(*arguments):
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+    return call
+
+evaluating.write_png = dying(evaluating.write_png, {pictures})
+os.fsync = dying(os.fsync, {batches})
+evaluate_command.main()
+"""
+
+
+@pytest.mark.faults
+def test_a_killed_evaluation_loses_at_most_the_batch_in_work(given, tmp_path):
+    batch, folder, killed = 4, tmp_path / "pictures", tmp_path / "killed"
+    for kind, number in (("c", 6), ("s", 5)):
+        for i in range(number):
+            saved(folder / kind / f"{kind}{i}.png", 50 * number + i, SIDE, SIDE)
+
+    def run(output: Path, *start: str) -> int:
+        command = [sys.executable, *(start or ["evaluate.py"]), f"--output={output}"]
+        command += [f"--checkpoint={given[0]}", f"--judge={given[0]}", f"--batch_size={batch}"]
+        command += [f"--content_dir={folder / 'c'}", f"--style_dir={folder / 's'}"]
+        command += ["--timing_runs=0", "--metrics=losses,form_b", f"--size={SIDE}"]
+        return subprocess.run(command, cwd=Path(__file__).parents[1]).returncode
+
+    def pictures() -> dict[Path, int]:
+        stylized = killed / "stylized" / given[0].name
+        return {path: path.stat().st_mtime_ns for path in stylized.glob("*_stylized_*.png")}
+
+    # In the middle of a content's styles, and as the fourth batch is written.
+    assert run(killed, "-c", KILLED.format(pictures=8, batches=0)) == -signal.SIGKILL
+    first = pictures()
+    assert len(first) == 8 and not (killed / ROWS_FILE).exists()
+    assert run(killed, "-c", KILLED.format(pictures=99, batches=3)) == -signal.SIGKILL
+    assert len(pictures()) == 30 and first.items() <= pictures().items()  # none was painted twice
+    before = rows_of(killed)
+    assert 3 * batch <= len(before) <= 4 * batch
+    assert run(killed) == run(tmp_path / "whole") == 0
+    assert rows_of(killed)[: len(before)] == before
+    assert rows_of(killed) == rows_of(tmp_path / "whole") and len(rows_of(killed)) == 30
+    for name in ("metrics.csv", "metrics.json", "report.html"):
+        assert (killed / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
 def test_what_is_measured_is_not_measured_again(given, done):
@@ -186,7 +244,8 @@ class Page(html.parser.HTMLParser):
 
 def test_the_report_needs_no_other_file_and_says_the_protocol(done):
     page = Page((done[0] / "report.html").read_text())
-    assert page.links == [] and all(s.startswith("data:image/jpeg;base64,") for s in page.sources)
+    assert all(link.startswith("#") for link in page.links)
+    assert all(s.startswith("data:image/jpeg;base64,") for s in page.sources)
     text = " ".join(page.words)
     for words in (
         "3 contents and 2 styles, every pair.",

@@ -1,7 +1,9 @@
-"""LPIPS against plain NumPy and against PyTorch, and the file that holds its weights."""
+"""LPIPS against plain NumPy, PyTorch and the lpips package, and the file that holds its weights."""
 
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -142,6 +144,76 @@ def test_distance_is_that_of_pytorch(real):
     network = Lpips(weights)
     ours = network.distance(network.features(x), network.features(y))
     np.testing.assert_allclose(ours, total.numpy(), rtol=1e-5)
+
+
+def torch_features(backbone, torch):
+    """Lays out torchvision's `features`, which the lpips package cuts into its five slices."""
+    description = {"alexnet": ALEXNET, "vgg16": VGG16}[backbone].replace(", tap", "")
+    layers = []
+    for word in description.split(", "):
+        if word.startswith("pool"):
+            layers.append(torch.nn.MaxPool2d(int(word[4:]), 2))
+            continue
+        key, kind = word.split(" c")
+        assert len(layers) == int(key)
+        d, c, side, _ = expected_shapes(backbone)[f"features.{key}.weight"]
+        stride, padding = int((kind.split("+")[0].split("/") + ["1"])[1]), int(kind.split("+")[1])
+        layers += [torch.nn.Conv2d(c, d, side, stride, padding), torch.nn.ReLU(inplace=True)]
+    return torch.nn.Sequential(*layers)
+
+
+@pytest.fixture
+def package(monkeypatch):
+    """The lpips package, on a torchvision that has nothing but the layers of both networks."""
+    torch = pytest.importorskip("torch")
+    models = ModuleType("torchvision.models")
+    for name in ("alexnet", "vgg16"):
+        network = SimpleNamespace(features=torch_features(name, torch))
+        setattr(models, name, lambda pretrained, network=network: network)
+    torchvision = ModuleType("torchvision")
+    torchvision.models = models
+    monkeypatch.setitem(sys.modules, "torchvision", torchvision)
+    monkeypatch.setitem(sys.modules, "torchvision.models", models)
+    yield pytest.importorskip("lpips", reason="needs lpips: pip install --no-deps lpips")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lpips"]:
+        del sys.modules[name]  # it holds on to the torchvision of this test
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("backbone", "net", "real"),
+    [
+        ("alexnet", "alex", False),
+        ("vgg16", "vgg", False),
+        pytest.param("alexnet", "alex", True, marks=needs_reference),
+    ],
+)
+def test_distance_is_that_of_the_lpips_package(package, backbone, net, real, tmp_path):
+    import torch
+
+    drawn = read_state_dict(reference_path(*REAL)) if real else random_weights(backbone, 2)
+    convolutions = {name: array for name, array in drawn.items() if name.startswith("features")}
+    save_state_dict(tmp_path / "backbone.safetensors", convolutions)
+    heads = Path(package.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
+    weights = join(tmp_path / "backbone.safetensors", heads)
+    if real:  # the file's heads are the package's
+        for name in drawn:
+            np.testing.assert_array_equal(weights[name], drawn[name], err_msg=name)
+    theirs = package.LPIPS(net=net, version="0.1", verbose=False)
+    slices = [getattr(theirs.net, f"slice{i}") for i in range(1, 6)]
+    for name, layer in (item for part in slices for item in part.named_children()):
+        if hasattr(layer, "weight"):
+            layer.weight.copy_(torch.tensor(weights[f"features.{name}.weight"]))
+            layer.bias.copy_(torch.tensor(weights[f"features.{name}.bias"]))
+    noise, other = pictures(3, (96, 101), (96, 101), batch=2)
+    smooth = np.cumsum(noise - 0.5, axis=1).clip(0, 1)  # and something less alike in its places
+    for x, y in ((noise, other), (noise, smooth), (noise, noise)):
+        tensors = (torch.from_numpy(z).permute(0, 3, 1, 2) for z in (x, y))
+        with torch.no_grad():
+            expected = theirs(*tensors, normalize=True).numpy().reshape(-1)
+        network = Lpips(weights)
+        ours = network.distance(network.features(x), network.features(y))
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-7)
 
 
 ### Files

@@ -8,7 +8,9 @@ from PIL import Image
 
 from stya2k_jax import metrics
 from stya2k_jax.architecture import TAPS
+from stya2k_jax.convert import encoder_from_vgg, read_state_dict
 from stya2k_jax.errors import UserError
+from tests.recipe import needs_reference, reference_path
 from tests.small_model import pictures
 
 SIZES = ((20, 12), (10, 6), (5, 3), (3, 2), (2, 1))
@@ -57,6 +59,27 @@ def test_a_content_term_is_twice_what_the_correlation_lacks_to_one():
         ]
         n = 12 * 9  # the variance divides by n - 1, the mean by n
         np.testing.assert_allclose(values[0], 2 * (1 - np.mean(rho)) * (n - 1) / n, rtol=1e-4)
+
+
+@needs_reference
+def test_a_content_term_of_photographs_is_twice_what_the_correlation_lacks_to_one():
+    vgg = read_state_dict(reference_path("weights", "vgg_normalised.safetensors"))
+    encoder, _ = encoder_from_vgg(vgg)
+    taps = []
+    for name in ("avril", "tubingen"):
+        with Image.open(reference_path("data", "eval", "content", f"{name}.jpg")) as image:
+            pixels = np.asarray(image.convert("RGB").resize((128, 128)), np.float32) / 255
+        taps.append(encoder(pixels[None]))
+    for tap in ("relu4_1", "relu5_1"):
+        x, y = (np.asarray(found[tap]) for found in taps)
+        # The 1e-5 beside a variance does not matter in channels that vary.
+        alive = np.minimum(x.var((0, 1, 2)), y.var((0, 1, 2))) > 0.2
+        assert alive.sum() > 20
+        x, y = x[..., alive], y[..., alive]
+        rho = [np.corrcoef(channel(x, 0, c), channel(y, 0, c))[0, 1] for c in range(alive.sum())]
+        n = x.shape[1] * x.shape[2]
+        values = metrics.content_terms({t: x for t in TAPS}, {t: y for t in TAPS})[tap]
+        np.testing.assert_allclose(values, [2 * (1 - np.mean(rho)) * (n - 1) / n], rtol=1e-4)
 
 
 def test_style_loss_compares_means_and_deviations_tap_by_tap():
