@@ -22,6 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.style = "data/wikiart"
     config.load_size = 512  # pictures are squashed to this square ...
     config.crop_size = 256  # ... and a random square of this side is cut out
+    config.recolor = 0.0  # how far the palettes of styles are changed at random, up to 1
     config.workers = 4  # processes that read pictures; 0: none but the main one
 
     # Network.

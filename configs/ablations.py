@@ -23,9 +23,11 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     if variant not in VARIANTS + BASELINES:
         names = ", ".join(VARIANTS + BASELINES)
         raise UserError(f"no variant {variant!r}; use configs/ablations.py:NAME, NAME of {names}.")
-    config = a2k_mini.get_config("surrogate")
+    config = a2k_mini.get_config("painter")
     config.variant = variant
-    config.steps = 1500
+    config.batch_size, config.steps = 8, 2500
     # As in the paper: a content term would hide what the variants differ in.
     config.lambda_content = 0.0
+    config.global_taps = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+    config.recolor = 0.0
     return config

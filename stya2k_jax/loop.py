@@ -68,6 +68,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         crop_size=config.crop_size,
         seed=config.seed,
         workers=config.workers,
+        recolor=config.recolor,
     )
 
 
@@ -130,6 +131,7 @@ def fit(
             start=done,
             workers=config.workers,
             rows=rows,
+            recolor=config.recolor,
         )
         batch = next(batches)
         arguments = state, frozen, training.shard_batch(_pictures(batch), mesh)

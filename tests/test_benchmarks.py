@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.compilations import compilations
+from benchmarks.peak import flops_of
 from tests.recipe import recipe_weights
 from tests.small_model import WIDTH, pictures
 
@@ -21,6 +22,11 @@ def test_every_program_is_counted_when_it_is_compiled_and_never_again():
         cube(row)
     root(np.ones(5, np.float32))  # nobody listens any more
     assert none == [] and len(names) == 4
+
+
+def test_the_arithmetic_of_a_program_is_that_of_its_products():
+    product = jax.jit(lambda x, y: x @ y)
+    assert flops_of(product, np.ones((3, 5), np.float32), np.ones((5, 7), np.float32)) == 2 * 105
 
 
 @pytest.mark.parity

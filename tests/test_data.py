@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.data import ReadAndCrop, batches
+from stya2k_jax.data import ReadAndCrop, batches, recolored
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import PictureError
 from stya2k_jax.sources import open_source
@@ -171,6 +171,29 @@ def test_batches_are_a_function_of_the_seed(noisy):
     for batch, other in zip(once, first(3, noisy, seed=2, **options), strict=True):
         assert not np.array_equal(batch["content"], other["content"])
         assert not np.array_equal(batch["style"], other["style"])
+
+
+def test_recoloring_changes_the_palettes_of_styles_alone(noisy):
+    plain, changed = (first(6, noisy, recolor=amount) for amount in (0.0, 1.0))
+    assert_equal(changed, first(6, noisy, recolor=1.0))
+    for before, after in zip(plain, changed, strict=True):
+        np.testing.assert_array_equal(before["content"], after["content"])
+        assert not np.array_equal(before["style"], after["style"])
+
+
+def test_recoloring_lets_the_channels_change_places_in_its_share_of_pictures():
+    red = Image.new("RGB", (4, 4), (200, 30, 30))
+    strongest = [
+        np.asarray(recolored(red, np.random.default_rng(i), 0.5))[0, 0].argmax() for i in range(300)
+    ]
+    elsewhere = np.mean(np.array(strongest) != 0)
+    assert 0.25 < elsewhere < 0.42  # half of the pictures, of which a third keep red
+
+
+@pytest.mark.parametrize("recolor", [-0.1, 1.1])
+def test_recoloring_beyond_its_range_is_refused(sources, recolor):
+    with pytest.raises(UserError, match=f"recolor={recolor} must lie between 0, no change, and 1"):
+        first(1, sources, recolor=recolor)
 
 
 def test_a_picture_is_cut_anew_each_time_it_is_shown(tmp_path):

@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from tests.launch import ROOT
+from tests.commands import ROOT, run_command
 
 
 @pytest.mark.parametrize(
     ("config", "flags", "message"),
     [
-        ("a2k_mini.py:typo", [], "error: no stage 'typo'; use configs/a2k_mini.py:surrogate or"),
+        ("a2k_mini.py:typo", [], "error: no stage 'typo'; use configs/a2k_mini.py:painter or"),
         ("smoke.py", ["--config.stepz=2"], "error: no such config field: 'stepz'. Did you mean"),
         ("smoke.py", ["--processes=two"], "error: flag --processes=two: invalid literal"),
         ("smoke.py", ["--processes=2"], "error: --coordinator is missing"),
@@ -28,13 +28,20 @@ from tests.launch import ROOT
     ],
 )
 def test_a_wrong_command_line_is_one_message(tmp_path, config, flags, message):
-    command = [sys.executable, "train.py", f"--config=configs/{config}", *flags]
-    run = subprocess.run(
-        [*command, f"--workdir={tmp_path}/run", "--config.width=0.125"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+    run = run_command(
+        *("train.py", f"--config=configs/{config}", *flags),
+        *(f"--workdir={tmp_path}/run", "--config.width=0.125"),
     )
     assert run.returncode == 1
     assert message in run.stderr and "Traceback" not in run.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_process_that_imports_everything_itself_says_the_same(tmp_path):
+    command = ["train.py", "--config=configs/smoke.py", "--config.content=/nowhere"]
+    command.append(f"--workdir={tmp_path}/run")
+    alone = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    forked = run_command(*command)
+    assert (forked.returncode, forked.stdout, forked.stderr) == (
+        *(alone.returncode, alone.stdout, alone.stderr),
+    )
