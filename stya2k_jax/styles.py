@@ -61,6 +61,32 @@ class Style:
         write_whole(path, lambda name: save_file(arrays, name, metadata))
 
 
+def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> Style:
+    """Makes one style of several of one model.
+
+    Args:
+      styles: of which some may be blends themselves.
+      weights: how much of each; they are scaled to add up to 1. None: equal.
+
+    Raises:
+      UserError: weights do not fit, or blocks were chosen by different policies.
+    """
+    shares = normalised_weights(weights, len(styles))
+    policies = {style.block_policy for style in styles}
+    if len(policies) > 1:
+        raise UserError(
+            f"A blend needs styles of one block policy, not of {' and '.join(sorted(policies))}; "
+            "encode them alike."
+        )
+    pairs = list(zip(shares, styles, strict=True))
+    return dataclasses.replace(
+        styles[0],
+        keys=tuple(keys for style in styles for keys in style.keys),
+        weights=tuple(share * weight for share, style in pairs for weight in style.weights),
+        pictures=tuple(picture for style in styles for picture in style.pictures),
+    )
+
+
 def is_style_file(path: str | Path) -> bool:
     """Tells whether a path is named as a saved style."""
     return Path(path).suffix.lower() == ".safetensors"

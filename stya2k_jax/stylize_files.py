@@ -168,25 +168,35 @@ def _encoded(
     stylizer: Stylizer, styling: Styling, failures: dict[Path, str]
 ) -> Iterator[tuple[str, Style]]:
     if styling.blended:
-        pictures = {path: _read(path, styling.size_px, failures) for path in styling.paths}
-        lacking = [str(path) for path, picture in pictures.items() if picture is None]
+        parts = {path: _style_source(stylizer, path, styling, failures) for path in styling.paths}
+        lacking = [path for path, part in parts.items() if part is None]
         if lacking:
-            raise UserError(f"A blend needs all of its styles: {failures[Path(lacking[0])]}")
-        found = [("+".join(path.stem for path in pictures), list(pictures.values()))]
+            raise UserError(f"A blend needs all of its styles: {failures[lacking[0]]}")
+        found = [("+".join(path.stem for path in parts), list(parts.values()))]
     else:
-        found = ((path.stem, path) for path in styling.paths)
-    for name, images in found:
-        if isinstance(images, Path) and is_style_file(images):
-            yield name, stylizer.load_style(images)
+        found = (
+            (path.stem, _style_source(stylizer, path, styling, failures)) for path in styling.paths
+        )
+    for name, source in found:
+        if source is None:
             continue
-        if isinstance(images, Path):
-            images = _read(images, styling.size_px, failures)
-            if images is None:
-                continue
-        style = stylizer.encode_style(images, styling.weights, block_policy=styling.block_policy)
-        if styling.save_to is not None:
+        encoded = isinstance(source, Style)
+        style = (
+            source
+            if encoded
+            else stylizer.encode_style(source, styling.weights, block_policy=styling.block_policy)
+        )
+        if styling.save_to is not None and not encoded:
             style.save(styling.save_to / f"{name}.safetensors")
         yield name, style
+
+
+def _style_source(
+    stylizer: Stylizer, path: Path, styling: Styling, failures: dict[Path, str]
+) -> Style | Image.Image | None:
+    if is_style_file(path):
+        return stylizer.load_style(path)
+    return _read(path, styling.size_px, failures)
 
 
 def _read(path: Path, size_px: int, failures: dict[Path, str]):

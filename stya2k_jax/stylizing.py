@@ -20,7 +20,7 @@ from stya2k_jax.pixels import Picture, as_kind_of, as_pixels
 from stya2k_jax.programs import Programs, size_of, tap_sizes
 from stya2k_jax.settings import fingerprint_of_model
 from stya2k_jax.shapes import SMALLEST_PX
-from stya2k_jax.styles import POLICIES, Style, load_style, normalised_weights
+from stya2k_jax.styles import POLICIES, Style, blend, load_style
 from stya2k_jax.tiles import TILE_PX, Tiles
 
 COLORS = ("none", "luminance", "match")
@@ -61,7 +61,7 @@ class Stylizer:
 
     def encode_style(
         self,
-        images: Picture | Sequence[Picture],
+        images: Picture | Style | Sequence[Picture | Style],
         weights: Sequence[float] | None = None,
         *,
         block_policy: str = "trained",
@@ -69,7 +69,8 @@ class Stylizer:
         """Computes what attention needs of a style, once for all contents.
 
         Args:
-          images: a picture, or several that are blended; of any kind and size.
+          images: a picture, or several that are blended; of any kind and size. Styles that are
+            encoded already may be among them.
           weights: how much of each; they are scaled to add up to 1. None: equal.
           block_policy: `"trained"`: blocks as in training; `"balanced"`: larger ones for large
             styles, which keeps attention affordable.
@@ -79,23 +80,21 @@ class Stylizer:
 
         Raises:
           PictureError: a file cannot be read.
-          UserError: something is no picture, weights do not fit, or no such policy.
+          UserError: something is no picture, a style is of another model or policy, weights do not
+            fit, or no such policy.
         """
         if block_policy not in POLICIES:
             raise UserError(f"block_policy={block_policy!r}; choose one of {', '.join(POLICIES)}.")
-        several = cast(Sequence[Picture], images if isinstance(images, list | tuple) else [images])
+        several = images if isinstance(images, list | tuple) else [cast(Picture | Style, images)]
         if not several:
             raise UserError("No style is given; give at least one picture.")
-        pictures = [as_pixels(image, "style") for image in several]
-        keys = tuple(self._keys(picture, block_policy) for picture in pictures)
-        return Style(
-            keys,
-            normalised_weights(weights, len(keys)),
-            tuple(to_uint8(picture) for picture in pictures),
-            self.fingerprint,
-            self.model.architecture,
-            block_policy,
-        )
+        given = [x if isinstance(x, Style) else as_pixels(x, "style") for x in several]
+        for style in given:
+            if isinstance(style, Style):
+                self._check_model(style)
+        encoded = [x if isinstance(x, Style) else self._encoded(x, block_policy) for x in given]
+        alone = len(encoded) == 1 and weights is None
+        return encoded[0] if alone else blend(encoded, weights)
 
     def load_style(self, path: Any) -> Style:
         """Reads a style that `Style.save` wrote.
@@ -171,13 +170,10 @@ class Stylizer:
         """
         _check_choices(alpha, preserve_color)
         pixels = as_pixels(content, "content")
-        if not isinstance(style, Style):
+        if isinstance(style, Style):
+            self._check_model(style)
+        else:
             style = self.encode_style(style)
-        elif style.model != self.fingerprint:
-            raise UserError(
-                f"The style was encoded by another model ({style.model[:12]}); encode it with "
-                f"this one ({self.fingerprint[:12]})."
-            )
         if masks is not None and len(masks) != len(style):
             raise UserError(f"{len(masks)} masks for {len(style)} styles; give one for each.")
         for batch in {len(picture) for picture in style.pictures} - {1, len(pixels)}:
@@ -274,6 +270,23 @@ class Stylizer:
         keys = [_keys_of_one(style.keys, i) for i in range(len(pixels))]
         each = (self._tiles.paint(x[None], k, shares) for x, k in zip(pixels, keys, strict=True))
         return np.concatenate(list(each))
+
+    def _check_model(self, style: Style) -> None:
+        if style.model != self.fingerprint:
+            raise UserError(
+                f"The style was encoded by another model ({style.model[:12]}); encode it with "
+                f"this one ({self.fingerprint[:12]})."
+            )
+
+    def _encoded(self, picture: np.ndarray, block_policy: str) -> Style:
+        return Style(
+            (self._keys(picture, block_policy),),
+            (1.0,),
+            (to_uint8(picture),),
+            self.fingerprint,
+            self.model.architecture,
+            block_policy,
+        )
 
     def _keys(self, picture: np.ndarray, block_policy: str) -> dict:
         balanced, size = block_policy == "balanced", size_of(picture.shape)

@@ -130,6 +130,25 @@ def test_weights_add_up_to_1_whatever_their_scale():
         np.testing.assert_allclose(normalised_weights([scale, scale], 2), 0.5)
 
 
+def test_encoded_styles_blend_as_their_pictures_do(stylizer, style, padded):
+    pictures = stylizer.encode_style([EXACT, PADDED], [3, 1])
+    assert_same_style(stylizer.encode_style([style, PADDED], [3, 1]), pictures)
+    assert_same_style(stylizer.encode_style([style, padded], [3, 1]), pictures)
+
+
+def test_a_blend_of_blends_multiplies_their_weights(stylizer, style, padded):
+    half = stylizer.encode_style([style, padded])
+    both = stylizer.encode_style([half, style], [1, 3])
+    assert both.weights == (0.125, 0.125, 0.75)
+    assert len(both.keys) == len(both.pictures) == 3
+
+
+def test_styles_of_different_block_policies_do_not_blend(stylizer, style):
+    balanced = stylizer.encode_style(EXACT, block_policy="balanced")
+    with pytest.raises(UserError, match="of one block policy, not of balanced and trained"):
+        stylizer.encode_style([style, balanced])
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
