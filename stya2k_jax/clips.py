@@ -19,6 +19,7 @@ from stya2k_jax.warping import follow, known_points, moving_window, occluded
 FLOW_FOLDER = "flow"  # in a clip's folder
 FLOW_SUFFIXES = (".npz", ".flo")
 PAN_FRAMES, PAN_VELOCITY, PAN_MARGIN_PX = 21, (3.0, 1.0), (20, 60)
+SMALLEST_WINDOW_PX = 32
 DRAWN_PANS = {"drawn_whole": (3.0, -1.0), "drawn_fraction": (1.5, 0.25)}  # pixels a frame
 DRAWN_PX = 256
 FINE = 4  # drawn pixels a side that are averaged to one of a frame
@@ -167,10 +168,20 @@ def _read_motion(folder: Path, name: str, size: tuple[int, int]) -> Motion:
 
 
 def pan(photograph: Path) -> Clip:
-    """Renders a clip of known flow: a window moves over the photograph (short side 512 or less)."""
+    """Renders a clip of known flow: a window moves over the photograph (short side 512 or less).
+
+    Raises:
+      UserError: the photograph cannot be read or has no room for the way and a window of 32 pixels.
+    """
     image = read_picture(photograph)
     pixels = np.asarray(resize_short_side(image, min(512, *image.size)), np.float64)
     size = (pixels.shape[0] - PAN_MARGIN_PX[0], pixels.shape[1] - PAN_MARGIN_PX[1])
+    if min(size) < SMALLEST_WINDOW_PX:
+        height, width = (SMALLEST_WINDOW_PX + margin for margin in PAN_MARGIN_PX)
+        raise UserError(
+            f"{photograph} has {image.width}x{image.height} pixels; a clip is rendered over "
+            f"{width}x{height} or more."
+        )
     frames, flow = moving_window(pixels, size, PAN_VELOCITY, PAN_FRAMES)
     return _steady(f"pan_{photograph.stem}", frames, flow)
 

@@ -17,6 +17,11 @@ TITLES = {
     "2": "Ablations",
     "3": "Stability of stylized clips",
 }
+OF_CLIPS = ("video_dir", "pan", "drawn_clips", "baseline")
+OF_PICTURES = (  # flags without effect on the others
+    *("content_dir", "judge", "cfsd_vgg", "inception", "size", "crop", "metrics", "published"),
+    *("form_b_bgr", "form_b_size", "reference_rows", "timing_runs", "batch_size", "study"),
+)
 
 
 def main() -> None:
@@ -27,6 +32,7 @@ def main() -> None:
     flag = _define_flags()
 
     def run(_) -> int:
+        _refuse_without_effect(flag)
         systems = _systems(flag)
         if flag["table"].value == "3":
             return _run_clips(flag, systems)
@@ -104,21 +110,34 @@ def _define_flags() -> dict[str, flags.FlagHolder]:
     return found
 
 
+def _refuse_without_effect(flag: dict[str, flags.FlagHolder]) -> None:
+    clips = flag["table"].value == "3"
+    for name in OF_PICTURES if clips else OF_CLIPS:
+        if flag[name].present:
+            raise UserError(
+                f"--{name} has no effect {'with' if clips else 'without'} --table=3; leave it out."
+            )
+
+
 def _run_pictures(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -> int:
     from stya2k_jax import tables  # heavy imports: only once the flags are known to be right
     from stya2k_jax.evaluation import evaluate
-    from stya2k_jax.protocol import Protocol
+    from stya2k_jax.protocol import Protocol, needs_judge
 
     if flag["content_dir"].value is None:
         raise UserError("give --content_dir=FOLDER, the contents of the stylized pictures.")
     table = flag["table"].value
+    measure = _metrics(flag["metrics"].value, flag["lpips"].value)
+    judge, cfsd_vgg = _path(flag["judge"]), _path(flag["cfsd_vgg"])
+    if judge is None and needs_judge(measure, cfsd_vgg):
+        judge = _own_encoder(systems)
     protocol = Protocol(
-        judge=_path(flag["judge"]) or _own_encoder(systems),
+        judge=judge,
         lpips=_path(flag["lpips"]),
-        cfsd_vgg=_path(flag["cfsd_vgg"]),
+        cfsd_vgg=cfsd_vgg,
         size_px=flag["size"].value,
         crop=flag["crop"].value,
-        measure=_metrics(flag["metrics"].value, flag["lpips"].value),
+        measure=measure,
         form_b_blue_first=flag["form_b_bgr"].value,
         form_b_size_px=flag["form_b_size"].value,
         inception=_path(flag["inception"]),
@@ -171,12 +190,18 @@ def _run_clips(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -> i
 
 def _systems(flag: dict[str, flags.FlagHolder]) -> dict[str, Path]:
     """Returns the systems to measure by name; what is no model and no folder is refused."""
+    from stya2k_jax.evaluating import REFERENCES
     from stya2k_jax.evaluation import is_model
     from stya2k_jax.loading import load
+    from stya2k_jax.video import UNSTYLIZED
 
     systems = {}
 
     def add(name: str, path: Path) -> None:
+        if name in (*REFERENCES, UNSTYLIZED):
+            raise UserError(f"a system may not be called {name!r}, as a row of the report is.")
+        if "/" in name or name in (".", ".."):
+            raise UserError(f"{name!r} names a folder of results too; call that system otherwise.")
         if name in systems:
             raise UserError(
                 f"two systems are called {name}, {systems[name]} and {path}; give each a name of "
@@ -200,11 +225,16 @@ def _systems(flag: dict[str, flags.FlagHolder]) -> dict[str, Path]:
         path = _path(flag[kind])
         if path is None:
             continue
+        if kind == "stylized_dir" and not path.is_dir():
+            raise UserError(f"--stylized_dir={path} is no folder.")
         if kind == "checkpoint" and not is_model(path):
             load(path)  # says what is wrong with it
         add(path.resolve().name, path)
     if not systems:
-        raise UserError("nothing to measure: give --checkpoint, --stylized_dir or --system.")
+        advice = "give --checkpoint, --stylized_dir or --system."
+        if directory is not None:
+            advice = f"--systems_dir={directory} holds no folders."
+        raise UserError(f"nothing to measure: {advice}")
     if flag["study"].value and len(systems) < 2:
         raise UserError("--study compares systems; give --system=NAME=PATH twice or more.")
     return systems
@@ -228,19 +258,24 @@ def _metrics(chosen: list[str] | None, lpips: str | None) -> tuple[str, ...]:
 def _own_encoder(systems: dict[str, Path]) -> Path:
     """Returns the directory of the first model, if its encoder is the full VGG-19."""
     from stya2k_jax.evaluation import is_model
-    from stya2k_jax.loading import load
+    from stya2k_jax.loading import MINI, MINI_FILE
+    from stya2k_jax.weights import ENCODER_FILE, read_arrays
 
     advice = "give --judge=DIRECTORY: convert_vgg.py's VGG-19, which the losses need."
     models = [path for path in systems.values() if is_model(path)]
     if not models:
         raise UserError(advice)
-    width = load(models[0]).architecture.width
-    if width != 1 or not models[0].is_dir():
+    model = MINI_FILE if str(models[0]) == MINI else models[0]
+    # Not `load`: the model is timed in another process, while this one has no memory of a device.
+    _, architecture = read_arrays(model / ENCODER_FILE if model.is_dir() else model)
+    if architecture.width != 1:
         raise UserError(
-            f"the losses mean something else on the encoder of {models[0]}, of width {width:g}; "
-            + advice
+            f"the losses mean something else on the encoder of {models[0]}, of width "
+            f"{architecture.width:g}; {advice}"
         )
-    return models[0]
+    if not model.is_dir():
+        raise UserError(f"{model} is one file, whose encoder cannot be the judge; {advice}")
+    return model
 
 
 if __name__ == "__main__":

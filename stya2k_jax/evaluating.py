@@ -225,5 +225,5 @@ def _refuse_not_finite(pair: Pair, row: Mapping[str, Any]) -> None:
     bad = [name for name, value in row.items() if not np.isfinite(value)]
     if bad:
         raise UserError(
-            f"{', '.join(bad)} of {pair.stem} is not finite; check the judge's weights."
+            f"{', '.join(bad)} of {pair.stem} is not finite; check the weights of the networks."
         )

@@ -1,11 +1,13 @@
 """One evaluation from pictures to report: the directory that `evaluate.py` writes."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jax
+
 from stya2k_jax import speed
+from stya2k_jax.errors import UserError
 from stya2k_jax.evaluating import (
     Measured,
     measure_folder,
@@ -17,12 +19,21 @@ from stya2k_jax.inception import SOURCE
 from stya2k_jax.judging import Judge
 from stya2k_jax.loading import MINI, load
 from stya2k_jax.measuring_fid import measure_fid
+from stya2k_jax.metric_tables import fid_table
 from stya2k_jax.model import StyA2K
-from stya2k_jax.pairs import by_name, digest
+from stya2k_jax.pairs import all_pairs, by_name, digest, find_stylized
 from stya2k_jax.protocol import Protocol
 from stya2k_jax.published import read_published
-from stya2k_jax.report import Thumbnails, fid_table, write_report
-from stya2k_jax.results import Results, check_settings, write_csv, write_json
+from stya2k_jax.report import write_report
+from stya2k_jax.report_pictures import Thumbnails
+from stya2k_jax.results import (
+    SETTINGS_FILE,
+    Results,
+    check_settings,
+    read_object,
+    write_csv,
+    write_json,
+)
 from stya2k_jax.study import write_study
 from stya2k_jax.stylizing import Stylizer
 from stya2k_jax.summary import summarise
@@ -76,45 +87,55 @@ def evaluate(
       What was measured, by system.
 
     Raises:
-      UserError: settings that do not fit, also those with which the directory was begun.
+      UserError: settings that do not fit, also those with which the directory was begun; a folder
+        without any of the pictures; a published system that is there twice.
     """
     named = by_name("contents", contents), by_name("styles", styles)
-    # Before the networks are opened, while this process holds no memory of a device.
-    speeds = _speeds(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
-    judge, inception = protocol.open(), protocol.open_inception()
     settings = protocol.settings()
     for kind, files in zip(("contents", "styles"), named, strict=True):
         settings[kind] = {name: digest(path) for name, path in files.items()}
     others = {}
     for path in published:
-        others |= read_published(path, settings)
+        found = read_published(path, settings)
+        if twice := ", ".join(found.keys() & others):
+            raise UserError(f"{path} holds {twice}, as an earlier file does; leave one out.")
+        others |= found
+    for path in systems.values():
+        if not is_model(path):
+            find_stylized(path, all_pairs(*named))
+    if (output / SETTINGS_FILE).is_file():
+        check_settings(output, settings)
+    # Before the networks are opened, while this process holds no memory of a device.
+    speeds = _speeds(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
+    judge, inception = protocol.open(), protocol.open_inception()
     results = Results(output, settings)
-    measured = {}
+    folders = dict(systems)
     for name, path in systems.items():
-        folder = path
         if is_model(path):
-            folder = output / "stylized" / name
-            _stylize(path, judge, *named, folder, settings)
-        measured[name] = measure_folder(
-            judge, results, folder, *named, system=name, batch_size=batch_size
-        )
-    if references:
-        measured |= measure_references(judge, results, *named)
+            folders[name] = output / "stylized" / name
+            _stylize(path, judge, *named, folders[name], settings)
+    measured, fids = {}, {}
+    with jax.default_matmul_precision("highest"):  # accelerators would round
+        for name, folder in folders.items():
+            measured[name] = measure_folder(
+                judge, results, folder, *named, system=name, batch_size=batch_size
+            )
+        if references:
+            measured |= measure_references(judge, results, *named)
+        if inception is not None:
+            fids = measure_fid(
+                inception,
+                judge,
+                measured,
+                *named,
+                output / "inception",
+                batch_size=batch_size,
+                with_art_fid=protocol.has_art_fid(),
+            )
 
     rows = [row for found in measured.values() for row in found.rows]
     names = metric_names(rows)
     summaries = {system: summarise(found.rows, names) for system, found in measured.items()}
-    fids = {}
-    if inception is not None:
-        fids = measure_fid(
-            inception,
-            judge,
-            measured,
-            *named,
-            output / "inception",
-            batch_size=batch_size,
-            with_art_fid=protocol.has_art_fid(),
-        )
     sentences = protocol.sentences(*named)
     if others:
         files = ", ".join(map(str, published))
@@ -146,7 +167,7 @@ def evaluate(
         thumbnails=Thumbnails(judge.pixels_of),
         notes=[
             *(speed.sentence(name, found) for name, found in speeds.items()),
-            *([] if fids else [NO_FID]),
+            *([NO_FID] if inception is None else []),
         ],
         tables=tables,
     )
@@ -175,10 +196,16 @@ def weights_digest(model: StyA2K) -> str:
 
 
 def _speeds(systems: Mapping[str, Path], size_px: int, runs: int, path: Path) -> dict[str, dict]:
-    """Times the models that `path` has no time of yet, and returns those of all systems."""
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Times the models that `path` has no such time of yet, and returns those of all systems."""
+    known = read_object(path, "remove it") if path.is_file() else {}
+    known = {
+        name: found
+        for name, found in known.items()
+        if found["size_px"] == size_px and runs in (0, found["runs"])
+    }
     for name, system in systems.items():
         if runs and name not in known and is_model(system):
+            write_json(path, known)  # where nothing can be written, it is found out now
             known[name] = speed.measure_in_own_process(system, size_px, runs)
             write_json(path, known)
     return {name: found for name, found in known.items() if name in systems}

@@ -40,7 +40,7 @@ class Judge:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Encoder | None,
         *,
         size_px: int,
         crop: str = "centre",
@@ -53,7 +53,7 @@ class Judge:
         """Takes the networks.
 
         Args:
-          encoder: VGG-19, for the losses.
+          encoder: VGG-19, for the losses; None where nothing that is measured looks at it.
           size_px: side of the squares.
           crop: how pictures become squares, see `as_square`.
           measure: which of `METRICS`; `"lpips"` needs `lpips`.
@@ -65,7 +65,7 @@ class Judge:
         self.size_px, self.crop, self.measure = size_px, crop, tuple(measure)
         self._lpips = lpips if "lpips" in measure else None
         self._cfsd_vgg = cfsd_vgg
-        self._graph, self._state = nnx.split(encoder)
+        self._encoder = None if encoder is None else nnx.split(encoder)
         self._changes = None  # of the pictures that form B looks at
         if "form_b" in measure and (form_b_blue_first or form_b_size_px):
             self._changes = (form_b_blue_first, form_b_size_px)
@@ -75,16 +75,17 @@ class Judge:
     def features(self, pictures: np.ndarray) -> Features:
         """Returns what `compare` needs of uint8 pictures `[b, size, size, 3]`."""
         pixels = np.asarray(pictures, np.float32) / 255
-        found = {"pixels": pictures, "plain": _encode(self._graph, self._state, pixels)}
+        found = {"pixels": pictures}
+        if self._encoder is not None:
+            found["plain"] = _encode(*self._encoder, pixels)
+            relu3_1 = found["plain"].pop("relu3_1")
         if self._changes is not None:
-            found["changed"] = _encode(self._graph, self._state, pixels, self._changes)
+            found["changed"] = _encode(*self._encoder, pixels, self._changes)
             del found["changed"]["relu3_1"]
         if self._lpips is not None:
             found["lpips"] = self._lpips.features(pixels)
         if "cfsd" in self.measure:
-            own = self._cfsd_vgg is None
-            found["cfsd"] = found["plain"]["relu3_1"] if own else self._cfsd_vgg(pixels)
-        del found["plain"]["relu3_1"]
+            found["cfsd"] = relu3_1 if self._cfsd_vgg is None else self._cfsd_vgg(pixels)
         return found
 
     def compare(self, stylized: Features, content: Features, style: Features) -> dict:

@@ -17,8 +17,6 @@ from stya2k_jax.stats import mean_and_std, normalize
 Taps = dict[str, jax.Array]
 Statistics = dict[str, tuple[jax.Array, jax.Array]]
 
-BLUE_FIRST_SIZE_PX = 256  # to which form B's original script resizes
-
 
 def content_terms(stylized: Taps, content: Taps) -> Taps:
     """Content loss, form A, tap by tap; the loss is the sum of both (StyTr², `models/StyTR.py`).

@@ -10,8 +10,6 @@ from PIL import Image
 from stya2k_jax.errors import UserError
 from stya2k_jax.images import crop_square, find_pictures
 
-CROPS = ("centre", "squash")
-
 
 class Pair(NamedTuple):
     """A content and a style by the names of their files, without suffix."""
@@ -47,10 +45,21 @@ def all_pairs(
     """Returns every pair, content by content within a few styles at a time.
 
     In this order few features have to be kept in memory, whatever the number of pictures.
+
+    Raises:
+      UserError: the names of two pairs' pictures are the same.
     """
     names = list(styles)
     groups = [names[i : i + styles_at_once] for i in range(0, len(names), styles_at_once)]
-    return [Pair(c, s) for group in groups for c in contents for s in group]
+    pairs = [Pair(c, s) for group in groups for c in contents for s in group]
+    found: dict[str, Pair] = {}
+    for pair in pairs:
+        if found.setdefault(pair.stem, pair) != pair:
+            raise UserError(
+                f"{found[pair.stem]} and {pair} both have pictures called {pair.stem!r}; rename a "
+                "content or a style."
+            )
+    return pairs
 
 
 def find_stylized(directory: Path, pairs: Sequence[Pair]) -> tuple[dict[Pair, Path], list[Path]]:

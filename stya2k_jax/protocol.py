@@ -1,7 +1,7 @@
 """How an evaluation's numbers are computed: as settings that are compared, and in words."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,17 @@ _CROPS = {
 }
 
 
+def needs_judge(measure: Sequence[str], cfsd_vgg: Path | None) -> bool:
+    """Tells whether these of `METRICS` look at the features of the judge."""
+    return bool({"losses", "form_b"} & set(measure)) or ("cfsd" in measure and cfsd_vgg is None)
+
+
 @dataclasses.dataclass(frozen=True)
 class Protocol:
     """Everything but the pictures that decides about the numbers.
 
     Attributes:
-      judge: directory of the encoder behind the losses.
+      judge: directory of the encoder behind the losses; None where `needs_judge` says no.
       lpips: file of LPIPS's weights, or None.
       cfsd_vgg: file of torchvision's VGG-19 for CFSD, or None for the judge's own relu3_1.
       size_px: side of the squares that are compared.
@@ -35,7 +40,7 @@ class Protocol:
       inception: file of the art Inception-v3, or None: no FID.
     """
 
-    judge: Path
+    judge: Path | None
     lpips: Path | None = None
     cfsd_vgg: Path | None = None
     size_px: int = 512
@@ -46,12 +51,25 @@ class Protocol:
     inception: Path | None = None
 
     def __post_init__(self):
+        if self.crop not in _CROPS:
+            raise UserError(f"there is no crop {self.crop!r}; choose of {', '.join(_CROPS)}.")
         unknown = [name for name in self.measure if name not in METRICS]
         if unknown or not self.measure:
             raise UserError(
                 f"there is no metric {', '.join(unknown) or 'chosen'}; choose of "
                 f"{', '.join(METRICS)}."
             )
+        if self.judge is None and needs_judge(self.measure, self.cfsd_vgg):
+            raise UserError("the losses need the directory of an encoder: give --judge.")
+        of_metrics = {
+            ("lpips", "--lpips"): self.lpips,
+            ("cfsd", "--cfsd_vgg"): self.cfsd_vgg,
+            ("form_b", "--form_b_bgr"): self.form_b_blue_first,
+            ("form_b", "--form_b_size"): self.form_b_size_px,
+        }
+        for (name, flag), given in of_metrics.items():
+            if given and name not in self.measure:
+                raise UserError(f"{flag} has no effect: {name} is not among the --metrics.")
         if "lpips" in self.measure and self.lpips is None:
             raise UserError(
                 "LPIPS needs its weights: give --lpips=FILE, made by python -m "
@@ -66,14 +84,13 @@ class Protocol:
         Raises:
           WeightsError: files that are missing, damaged or another network's.
         """
-        encoder, _ = load_encoder(self.judge)
         return Judge(
-            encoder,
+            load_encoder(self.judge)[0] if self._has_judge() else None,
             size_px=self.size_px,
             crop=self.crop,
             measure=self.measure,
-            lpips=load_lpips(self.lpips) if "lpips" in self.measure else None,
-            cfsd_vgg=TorchvisionRelu31(self.cfsd_vgg) if self._has_cfsd_vgg() else None,
+            lpips=None if self.lpips is None else load_lpips(self.lpips),
+            cfsd_vgg=None if self.cfsd_vgg is None else TorchvisionRelu31(self.cfsd_vgg),
             form_b_blue_first=self.form_b_blue_first,
             form_b_size_px=self.form_b_size_px,
         )
@@ -84,31 +101,42 @@ class Protocol:
 
     def has_art_fid(self) -> bool:
         """Tells whether there is LPIPS on AlexNet, of which ArtFID is made beside FID."""
-        if self.inception is None or "lpips" not in self.measure:
+        if self.inception is None or self.lpips is None:
             return False
         return load_lpips(self.lpips).backbone == "alexnet"
 
     def settings(self) -> dict[str, Any]:
-        """Returns what must not change within an evaluation, JSON-ready; files by digest."""
+        """Returns what must not change within an evaluation, JSON-ready; files by digest.
+
+        Raises:
+          WeightsError: files that are missing.
+        """
         settings = dataclasses.asdict(self) | {"measure": list(self.measure)}
-        settings["judge"] = digest(self.judge / ENCODER_FILE)
-        settings["lpips"] = digest(self.lpips) if "lpips" in self.measure else None
-        settings["cfsd_vgg"] = digest(self.cfsd_vgg) if self._has_cfsd_vgg() else None
-        settings["inception"] = None if self.inception is None else digest(self.inception)
+        files = {
+            "judge": (self.judge / ENCODER_FILE if self._has_judge() else None, load_encoder),
+            "lpips": (self.lpips, load_lpips),
+            "cfsd_vgg": (self.cfsd_vgg, TorchvisionRelu31),
+            "inception": (self.inception, load_inception),
+        }
+        for name, (path, load) in files.items():
+            if path is not None and not path.is_file():
+                load(getattr(self, name))  # says what is missing
+            settings[name] = None if path is None else digest(path)
         if "form_b" not in self.measure:
             del settings["form_b_blue_first"], settings["form_b_size_px"]
         return settings
 
     def sentences(self, contents: Mapping[str, Path], styles: Mapping[str, Path]) -> list[str]:
         """Says the protocol in words."""
-        settings, judge = self.settings(), load_encoder(self.judge)[1]
+        settings = self.settings()
         said = [
             f"{len(contents)} contents and {len(styles)} styles, every pair.",
             f"Every picture is converted to RGB and {_CROPS[self.crop]}: {self.size_px} x "
             f"{self.size_px}. The stylized picture is clipped to [0, 1] and rounded to 8 bits "
             "before it is measured.",
         ]
-        if {"losses", "form_b"} & set(self.measure):
+        if self._has_judge():
+            judge = load_encoder(self.judge)[1]
             said.append(
                 f"Encoder of the losses: VGG-19 of width {judge.width:g} with {judge.pooling} "
                 f"pooling, {self.judge / ENCODER_FILE} (sha256 {settings['judge']}…), RGB in "
@@ -141,10 +169,10 @@ class Protocol:
             )
         if "cfsd" in self.measure:
             network = f"torchvision's VGG-19, {self.cfsd_vgg} (sha256 {settings['cfsd_vgg']}…)"
-            if not self._has_cfsd_vgg():
+            if self.cfsd_vgg is None:
                 network = (
-                    "the encoder of the losses, not torchvision's VGG-19 as published: compare it "
-                    "within this evaluation only"
+                    "this encoder, not torchvision's VGG-19 as published: compare it within this "
+                    "evaluation only"
                 )
             said.append(f"CFSD at relu3_1, summed over rows, on {network}.")
         if self.inception is not None:
@@ -166,5 +194,5 @@ class Protocol:
         )
         return said
 
-    def _has_cfsd_vgg(self) -> bool:
-        return "cfsd" in self.measure and self.cfsd_vgg is not None
+    def _has_judge(self) -> bool:
+        return needs_judge(self.measure, self.cfsd_vgg)

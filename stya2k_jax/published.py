@@ -10,11 +10,12 @@ from stya2k_jax.evaluating import REFERENCES
 from stya2k_jax.judging import COLUMNS
 from stya2k_jax.results import changes
 
-ALWAYS = ("size_px", "crop", "judge", "contents", "styles")
+ALWAYS = ("size_px", "crop", "contents", "styles")
 OF_METRIC = {  # what else a metric depends on, where both have it
+    "losses": ("judge",),
     "lpips": ("lpips",),
     "cfsd": ("cfsd_vgg",),
-    "form_b": ("form_b_blue_first", "form_b_size_px"),
+    "form_b": ("judge", "form_b_blue_first", "form_b_size_px"),
 }
 
 
@@ -36,10 +37,10 @@ def read_published(path: Path, settings: Mapping[str, Any]) -> dict[str, dict]:
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
         theirs, metrics = given["settings"], given["metrics"]
-        both = set(theirs["measure"]) & set(settings["measure"])
+        both = [metric for metric in settings["measure"] if metric in theirs["measure"]]
         found = {
             f"{system} (published)": {
-                name: {"mean": float(x["mean"]), **x}
+                name: {**x, "mean": float(x["mean"])}
                 for name, x in summary.items()
                 if name in COLUMNS
             }
@@ -48,13 +49,14 @@ def read_published(path: Path, settings: Mapping[str, Any]) -> dict[str, dict]:
         }
         partial = [s for s, x in given.get("pairs", {}).items() if x["done"] < x["expected"]]
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} is no metrics.json of an evaluation ({error!r}).") from error
+        raise UserError(
+            f"{path} is no metrics.json of an evaluation ({type(error).__name__}: {error})."
+        ) from error
     if partial:
         raise UserError(f"{path} lacks pairs of {', '.join(partial)}; finish that evaluation.")
-    fields = [
-        *ALWAYS,
-        *(field for metric in OF_METRIC if metric in both for field in OF_METRIC[metric]),
-    ]
+    fields = [*ALWAYS, *(field for metric in both for field in OF_METRIC.get(metric, ()))]
+    if "cfsd" in both and settings["cfsd_vgg"] is None:
+        fields.append("judge")
     ours, theirs = ({field: x.get(field) for field in fields} for x in (settings, theirs))
     other = list(changes(theirs, ours, said=("there", "here")))
     if other:

@@ -28,11 +28,19 @@ class Results:
           settings: all that changes a number, JSON-ready.
 
         Raises:
-          UserError: the directory was begun with other settings; names the fields.
+          UserError: the directory was begun with other settings; names the fields. Or its rows are
+            damaged.
         """
         check_settings(directory, settings)
         self._path = directory / ROWS_FILE
-        self._rows = {_key(row): row for row in map(json.loads, whole_lines(self._path))}
+        try:
+            rows = [json.loads(line) for line in whole_lines(self._path)]
+            self._rows = {_key(row): row for row in rows if row["picture"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self._path} is damaged ({type(error).__name__}: {error}); remove it, and all is "
+                "measured again."
+            ) from error
 
     def get(self, system: str, content: str, style: str, picture: str) -> Row | None:
         """Returns a row if it is there and was measured on this very picture, given by digest."""
@@ -59,10 +67,7 @@ def check_settings(directory: Path, settings: Mapping[str, Any]) -> None:
     if not path.is_file():
         write_json(path, settings)
         return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is damaged ({error}); choose another --output.") from error
+    before = read_object(path, "choose another --output")
     changed = list(changes(before, settings))
     if changed:
         raise UserError(
@@ -70,6 +75,21 @@ def check_settings(directory: Path, settings: Mapping[str, Any]) -> None:
             + "\n  ".join(changed)
             + "\nChoose another --output, or the settings that it was begun with."
         )
+
+
+def read_object(path: Path, advice: str) -> dict[str, Any]:
+    """Reads a JSON object that `write_json` wrote.
+
+    Raises:
+      UserError: the file is damaged; ends with the advice.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); {advice}.") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is damaged (no object); {advice}.")
+    return found
 
 
 def changes(

@@ -22,7 +22,8 @@ from stya2k_jax.images import crop_square, read_picture, write_png
 from stya2k_jax.loading import MINI, load
 from stya2k_jax.pairs import Pair
 from stya2k_jax.records import METRICS_FILE
-from stya2k_jax.report import Thumbnails, page, picture_grid
+from stya2k_jax.report import page
+from stya2k_jax.report_pictures import Thumbnails, picture_grid
 from stya2k_jax.stylizing import Stylizer
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # of scikit-image: public domain, CC0

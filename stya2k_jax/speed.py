@@ -18,15 +18,19 @@ def measure_in_own_process(checkpoint: Path, size_px: int, runs: int) -> dict[st
     """Returns `measure` of a model in a fresh process, whose memory holds nothing else.
 
     Raises:
-      UserError: the process failed; gives the end of what it said.
+      UserError: the process failed; says why.
     """
     command = [sys.executable, "-m", "stya2k_jax.speed", f"--checkpoint={checkpoint}"]
     command += [f"--size={size_px}", f"--runs={runs}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
+        _, refused, reason = f"\n{done.stderr.strip()}".rpartition("\nerror: ")
+        if refused:
+            raise UserError(f"{checkpoint} could not be timed: {reason}")
         raise UserError(
             f"{checkpoint} could not be timed; --timing_runs=0 leaves that out. "
-            f"{' '.join(command)} said: {done.stderr.strip()[-500:]}"
+            f"{' '.join(command)} ended with {done.returncode} and said: "
+            f"{done.stderr.strip()[-500:]}"
         )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -93,6 +97,11 @@ def _peak_bytes(device) -> int:
     statistics = device.memory_stats()
     if statistics and "peak_bytes_in_use" in statistics:
         return statistics["peak_bytes_in_use"]
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux, where getrusage counts the process that started this one too
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
     import resource  # not on Windows
 
     unit = 1 if sys.platform == "darwin" else 1024

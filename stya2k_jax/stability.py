@@ -1,7 +1,10 @@
 """The stability table: every clip in every style, measured and reported (the paper's Table 3)."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
+
+import jax
 
 from stya2k_jax.clips import Clip, drawn_pans, find_clips, pan
 from stya2k_jax.errors import UserError
@@ -10,8 +13,9 @@ from stya2k_jax.evaluation import is_model, weights_digest
 from stya2k_jax.files import write_whole
 from stya2k_jax.loading import load
 from stya2k_jax.lpips import load_lpips
+from stya2k_jax.metric_tables import summary_table
 from stya2k_jax.pairs import by_name, digest
-from stya2k_jax.report import page, summary_table
+from stya2k_jax.report import page
 from stya2k_jax.results import Results, Row, check_settings, write_csv, write_json
 from stya2k_jax.stylizing import Stylizer
 from stya2k_jax.summary import summarise
@@ -60,12 +64,17 @@ def evaluate_stability(
 
     Returns:
       The rows of all systems.
+
+    Raises:
+      UserError: no clips, two of one name, frames that are missing or of another size, or settings
+        other than those with which the directory was begun.
     """
     clips = [clip for folder in videos for clip in find_clips(folder)]
     clips += [*map(pan, photographs), *(drawn_pans() if drawn else [])]
     if not clips:
         raise UserError("no clips: give --video_dir=FOLDER, --pan=PHOTOGRAPH or --drawn_clips.")
     named = by_name("styles", styles)
+    network = None if lpips is None else load_lpips(lpips)
     settings = {
         "clips": {clip.name: clip.digest() for clip in clips},
         "styles": {name: digest(path) for name, path in named.items()},
@@ -75,16 +84,30 @@ def evaluate_stability(
         names = [clip.name for clip in clips]
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"two clips are called {twice}; rename one of their folders.")
+    for name, path in systems.items():
+        if not is_model(path):
+            _refuse_lacking(name, path, clips, named)
     results, folders = Results(output, settings), dict(systems)
     for name, path in systems.items():
         if is_model(path):
             model, folders[name] = load(path), output / "stylized" / name
             check_settings(folders[name], settings | {"checkpoint": weights_digest(model)})
             stylize_clips(Stylizer(model), clips, named, folders[name])
-    network = None if lpips is None else load_lpips(lpips)
-    rows = measure_clips(results, clips, named, folders, lpips=network)
+    with jax.default_matmul_precision("highest"):  # accelerators would round LPIPS
+        rows = measure_clips(results, clips, named, folders, lpips=network)
     _report(output, clips, rows, baseline)
     return rows
+
+
+def _refuse_lacking(system: str, folder: Path, clips: Sequence[Clip], styles: Mapping[str, Path]):
+    stems = [f"{clip.name}_stylized_{style}" for clip in clips for style in styles]
+    lacking = [stem for stem in stems if not (folder / stem).is_dir()]
+    if lacking:
+        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        raise UserError(
+            f"{system} lacks folders of frames in {folder}: {', '.join(lacking[:5])}{more}. Frames "
+            "lie in {clip}_stylized_{style}."
+        )
 
 
 def _report(output: Path, clips: Sequence[Clip], rows: Sequence[Row], baseline: str | None):
@@ -102,6 +125,6 @@ def _report(output: Path, clips: Sequence[Clip], rows: Sequence[Row], baseline: 
     parts = [summary_table(summaries)]
     parts += [f"<p>{UNSTYLIZED}: what the flow itself leaves, on the clips as they are.</p>"]
     parts += [clip_table(rows, name, baseline) for name in names]
-    parts += ["<h2>Protocol</h2><ul>", *(f"<li>{s}</li>" for s in sentences), "</ul>"]
+    parts += ["<h2>Protocol</h2><ul>", *(f"<li>{escape(s)}</li>" for s in sentences), "</ul>"]
     html = page("Stability of stylized clips", parts)
     write_whole(output / "report.html", lambda name: Path(name).write_text(html, encoding="utf-8"))

@@ -6,6 +6,7 @@ anywhere. The page cannot tell which system is which, but the file it exports ca
 """
 
 import base64
+import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -134,7 +135,6 @@ def write_study(
     shown = {f"c:{p.content}": contents[p.content] for p in chosen}
     shown |= {f"s:{p.style}": styles[p.style] for p in chosen}
     study = {
-        "id": "-".join([str(seed), str(len(chosen)), *sorted(systems)]),
         "keys": {key: system for system, key in keys.items()},
         "questions": QUESTIONS,
         "pictures": {name: _jpeg(pixels_of(file)) for name, file in shown.items()},
@@ -148,6 +148,7 @@ def write_study(
             for pair in chosen
         ],
     }
+    study["id"] = hashlib.sha256(json.dumps(study).encode()).hexdigest()[:16]
     text = json.dumps(study).replace("<", "\\u003c")  # no name may end the script
     page = _PAGE.replace("__STUDY__", text)
     write_whole(path, lambda name: Path(name).write_text(page, encoding="utf-8"))
@@ -176,8 +177,10 @@ def sum_votes(paths: Sequence[Path]) -> dict[str, dict[str, dict[str, Any]]]:
                     count.setdefault(system, 0)
                 for answer in answers:
                     count[keys[answer[question]]] += 1
-        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise UserError(f"{path} is no file of votes ({error!r}).") from error
+        except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UserError(
+                f"{path} is no file of votes ({type(error).__name__}: {error})."
+            ) from error
         studies.setdefault(study, path)
         if len(studies) > 1:
             first = next(iter(studies.values()))
@@ -229,7 +232,7 @@ def main() -> None:
             paths += sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not paths:
             raise UserError(f"{', '.join(given.value)} holds no .json files of votes.")
-        for question, systems in sum_votes(paths).items():
+        for question, systems in sum_votes(list(dict.fromkeys(paths))).items():
             print(f"{QUESTIONS[question]} ({sum(s['votes'] for s in systems.values())} votes)")
             for system, found in sorted(systems.items(), key=lambda item: -item[1]["votes"]):
                 low, high = found["ci95"]

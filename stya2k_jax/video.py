@@ -30,24 +30,27 @@ def measure_clip(
     Args:
       clip: gives the motion.
       stylized: uint8 `[t, H, W, 3]`, of the clip's size.
-      intervals: in frames; one that the clip is too short for is left out.
+      intervals: in frames; one that the clip is too short for is left out, and so is W2 where no
+        frame has a known point.
       lpips: compares frames after masking both; None leaves it out.
     """
     found: dict[str, float] = {}
-    pictures = stylized.astype(np.float32) / 255
     for k in intervals:
         values: dict[str, list[float]] = {}
         for t in range(len(stylized) - k):
             flow, mask = clip.motion(t, k)
-            three = (pictures[t], pictures[t + k], flow, mask)
+            frame, other = (stylized[i].astype(np.float32) / 255 for i in (t, t + k))
+            three = (frame, other, flow, mask)
             values.setdefault("warping_1", []).append(warping_error_1(*three))
             values.setdefault("warping_2", []).append(warping_error_2(*three))
             if lpips is not None:
-                both = (pictures[t], warp(pictures[t + k], flow)[0])
+                both = (frame, warp(other, flow)[0])
                 masked = [(x * mask[..., None])[None].astype(np.float32) for x in both]
                 distance = lpips.distance(*map(lpips.features, masked))
                 values.setdefault("lpips", []).append(float(distance[0]))
-        found |= {f"{name}_interval_{k}": float(np.nanmean(x)) for name, x in values.items()}
+        for name, numbers in values.items():
+            if not np.isnan(numbers).all():
+                found[f"{name}_interval_{k}"] = float(np.nanmean(numbers))
     return found
 
 
@@ -71,24 +74,28 @@ def measure_clips(
     Raises:
       UserError: a folder lacks frames, or they have another size.
     """
-    cases = [(UNSTYLIZED, clip, None) for clip in clips]
-    cases += [(system, clip, style) for system in systems for clip in clips for style in styles]
+    cases = [(UNSTYLIZED, None), *((system, style) for system in systems for style in styles)]
     rows = []
-    for system, clip, style in tqdm(cases, desc="warping errors", unit="clip"):
-        frames = clip.frames
-        if style is not None:
-            _, frames = read_frames(systems[system] / f"{clip.name}_stylized_{style}")
-        if frames.shape != clip.frames.shape:
-            raise UserError(
-                f"{system}: {clip.name} in {style} has frames {frames.shape[:3]} (number, height, "
-                f"width), the clip has {clip.frames.shape[:3]}; stylize it at its own size."
-            )
-        key, digest = (system, clip.name, style or ""), digest_of(frames)
-        if results.get(*key, digest) is None:
-            names = dict(zip(("system", "content", "style"), key, strict=True))
-            numbers = measure_clip(clip, frames, lpips=lpips)
-            results.add([{**names, "picture": digest, **numbers}])
-        rows.append(results.get(*key, digest))
+    with tqdm(total=len(clips) * len(cases), desc="warping errors", unit="clip") as progress:
+        for clip in clips:
+            for system, style in cases:
+                frames = clip.frames
+                if style is not None:
+                    _, frames = read_frames(systems[system] / f"{clip.name}_stylized_{style}")
+                if frames.shape != clip.frames.shape:
+                    raise UserError(
+                        f"{system}: {clip.name} in {style} has frames {frames.shape[:3]} (number, "
+                        f"height, width), the clip has {clip.frames.shape[:3]}; stylize it at its "
+                        "own size."
+                    )
+                key, digest = (system, clip.name, style or ""), digest_of(frames)
+                if results.get(*key, digest) is None:
+                    names = dict(zip(("system", "content", "style"), key, strict=True))
+                    numbers = measure_clip(clip, frames, lpips=lpips)
+                    results.add([{**names, "picture": digest, **numbers}])
+                rows.append(results.get(*key, digest))
+                progress.update()
+            clip.motion.cache_clear()  # flow takes more memory than frames
     return rows
 
 

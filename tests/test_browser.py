@@ -12,7 +12,8 @@ import pytest
 from stya2k_jax.evaluating import Measured
 from stya2k_jax.images import read_picture, write_png
 from stya2k_jax.pairs import Pair
-from stya2k_jax.report import Thumbnails, write_report
+from stya2k_jax.report import write_report
+from stya2k_jax.report_pictures import Thumbnails
 from stya2k_jax.study import QUESTIONS, sum_votes, write_study
 from stya2k_jax.summary import summarise
 
@@ -65,8 +66,9 @@ def pictures(tmp_path_factory):
         write_png(path, np.broadcast_to(np.array(colour, np.uint8), (40, 40, 3)))
         return path
 
-    contents = {f"c{i}": painted(f"c{i}", 0, 40 * i, 0) for i in range(3)}
-    styles = {f"s{i}": painted(f"s{i}", 0, 0, 40 * i) for i in range(2)}
+    # Of contents and styles two have the same name.
+    contents = {f"p{i}": painted(f"c{i}", 0, 40 * i, 0) for i in range(3)}
+    styles = {f"p{i}": painted(f"s{i}", 0, 0, 40 * i) for i in range(2)}
     results = {
         system: {
             Pair(c, s): painted(f"{k}_{c}_{s}", COLOURS[system], 40 * int(c[1]), 40 * int(s[1]))
@@ -122,13 +124,13 @@ def test_the_report_shows_a_chosen_pair_of_all_systems(opened, pictures, tmp_pat
     window = opened(tmp_path / "report.html")
     assert window.inner_text("h1") == "a & b"
     assert colours(window, "#chosen img") == [[0, 0, 0], [0, 0, 0], [200, 0, 0], [60, 0, 0]]
-    window.select_option("#content", "c2")
-    window.select_option("#style", "s1")
-    shown = [[0, 80, 0], [0, 0, 40], [200, 80, 40], [60, 80, 40]]
+    window.select_option("#content", "p1")
+    window.select_option("#style", "p1")
+    shown = [[0, 40, 0], [0, 0, 40], [200, 40, 40], [60, 40, 40]]
     assert colours(window, "#chosen img") == shown
     captions = window.locator("#chosen figcaption").all_inner_texts()
     assert captions[2:] == [
-        f"{system}\ncontent loss 0.625\nstyle loss {COLOURS[system]}" for system in SYSTEMS
+        f"{system}\ncontent loss 0.375\nstyle loss {COLOURS[system]}" for system in SYSTEMS
     ]
     captions = window.locator("h3:has-text('content loss ↓') + div figcaption").all_inner_texts()
     order = [f"{c}, {s}: {i / 8:.4g}" for i, (c, s) in enumerate(results[SYSTEMS[0]])]

@@ -71,6 +71,16 @@ def test_a_panned_clip_has_no_error_and_noise_has_that_of_its_variance(photograp
         np.testing.assert_allclose(errors[f"warping_2_interval_{k}"], 2 * VARIANCE, rtol=0.01)
 
 
+def test_a_photograph_without_room_for_the_way_is_refused(tmp_path):
+    for size, fits in (((92, 52), True), ((91, 52), False), ((92, 51), False), ((50, 50), False)):
+        Image.new("RGB", size).save(tmp_path / "small.png")
+        if fits:
+            assert pan(tmp_path / "small.png").frames.shape == (21, 32, 32, 3)
+            continue
+        with pytest.raises(UserError, match="small.png has .* pixels; .* over 92x52 or more"):
+            pan(tmp_path / "small.png")
+
+
 @pytest.fixture(scope="module")
 def drawn():
     return drawn_pans(96)
@@ -138,6 +148,15 @@ def test_a_point_that_is_unknown_on_its_way_is_masked(tmp_path):
     assert not clip.motion(1, 1).mask[9, 12]
 
 
+def test_points_may_be_marked_valid_by_numbers_and_are_never_without_a_number(tmp_path):
+    flow, valid = np.array(flow_of((1, 0))), np.full((24, 30), 255, np.uint8)
+    valid[3, 4], flow[5, 6] = 0, np.nan
+    np.savez(tmp_path / "a.npz", flow=flow, valid=valid)
+    read, known = read_flow(tmp_path / "a.npz")
+    assert known.dtype == bool and known.sum() == 24 * 30 - 2
+    assert not known[3, 4] and not known[5, 6] and np.isfinite(read).all()
+
+
 def test_other_flow_makes_another_clip(tmp_path):
     names = ["a", "b", "c", "d"]
     write_clip(tmp_path / "clip", names)
@@ -163,6 +182,15 @@ def test_clips_may_lie_side_by_side_with_their_flow(tmp_path):
         assert all(e < 1e-9 for e in measure_clip(clip, clip.frames, intervals=(1, 3)).values())
 
 
+def cut(path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def unnamed(path) -> None:
+    with open(path, "wb") as file:
+        np.save(file, flow_of((0, 0)))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -172,6 +200,15 @@ def test_clips_may_lie_side_by_side_with_their_flow(tmp_path):
             re.escape("c.npz has shape (23, 30, 2); its frame, 30x24, needs (24, 30, 2)"),
         ),
         (lambda f: (f / "flow" / "a.flo").write_bytes(b"no flow"), "a.flo is not a flow"),
+        (lambda f: cut(f / "flow" / "b.npz"), "b.npz is not a flow"),
+        (lambda f: (f / "flow" / "b.npz").write_bytes(b""), "b.npz is not a flow"),
+        (lambda f: unnamed(f / "flow" / "b.npz"), "b.npz is not a flow.*one array without a name"),
+        (
+            lambda f: np.savez(f / "flow" / "c.npz", flow=flow_of((0, 0)), valid=np.ones((24, 29))),
+            re.escape(
+                "c.npz is not a flow, .flo or .npz (flow has shape (24, 30, 2), valid (24, 29"
+            ),
+        ),
         (lambda f: [(f / f"{x}.png").unlink() for x in "bcd"], "has 1 frame; a clip has at least"),
         (lambda f: Image.new("RGB", (8, 8)).save(f / "d.png"), "becomes 8x8, the first frame 30x2"),
         (lambda f: Image.new("RGB", (8, 8)).save(f / "x_flow1.npz", "png"), "flow but no frames"),
@@ -208,6 +245,13 @@ def test_estimated_flow_is_the_known_one_where_nothing_is_hidden(photograph):
     assert mask.mean() > 0.5
     assert np.median(np.abs(flow - known)[mask]) < 0.2
     assert estimate_flow(*frames).dtype == np.float32
+
+
+def test_frames_that_are_too_small_for_an_estimate_are_refused():
+    pytest.importorskip("cv2")
+    assert estimate_flow(*noise(2, 16, 90, 3)).shape == (16, 90, 2)
+    with pytest.raises(UserError, match="flow of frames of 90x15 cannot be estimated"):
+        estimate_flow(*noise(2, 15, 90, 3))
 
 
 def test_flow_files_come_back_as_written_and_unknown_points_are_masked(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stya2k_jax.errors import UserError
 from stya2k_jax.stability import evaluate_stability
 from stya2k_jax.tables import TABLE_3, beside_paper, clip_table
 from stya2k_jax.weights import save_encoder
@@ -73,6 +74,8 @@ def test_published_numbers_stand_beside_ours_under_the_same_protocol_only(given,
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "ours" / "report.html").read_text()
     assert "StyTr2 (published)" in page and "under the same protocol as these" in page
+    done = measured("twice", "--size=32", *ours, numbers)
+    assert done.returncode == 1 and "holds StyTr2 (published), as an earlier" in done.stderr
     done = measured("other", "--size=40", *ours)
     assert done.returncode == 1 and "size_px: 32 there, 40 here" in done.stderr
 
@@ -81,6 +84,13 @@ def test_published_numbers_stand_beside_ours_under_the_same_protocol_only(given,
     ("arguments", "message"),
     [
         ([], "nothing to measure: give --checkpoint, --stylized_dir or --system"),
+        (["--stylized_dir=/nowhere"], "--stylized_dir=/nowhere is no folder"),
+        (["--systems_dir=evaluate.py"], "evaluate.py: "),
+        (["--systems_dir=configs"], "--systems_dir=configs holds no folders"),
+        (["--system=style itself=tests"], "a system may not be called 'style itself'"),
+        (["--system=../a=tests"], "'../a' names a folder of results too"),
+        (["--stylized_dir=tests", "--pan=a.png"], "--pan has no effect without --table=3"),
+        (["--table=3", "--system=a=tests", "--size=64"], "--size has no effect with --table=3"),
         (["--stylized_dir=tests", "--study"], "--study compares systems; give --system=NAME=PATH"),
         (["--system=/somewhere"], "--system=/somewhere: give NAME=PATH"),
         (["--system=a=tests", "--system=a=docs"], "two systems are called a, tests and docs"),
@@ -96,6 +106,16 @@ def test_systems_that_are_not_there_are_refused(arguments, message, tmp_path):
     done = evaluate("--style_dir=s", f"--output={tmp_path / 'out'}", *arguments)
     assert done.returncode == 1 and message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_what_looks_at_no_judge_needs_none(given, tmp_path):
+    both = [f"--content_dir={given / 'c'}", f"--style_dir={given / 's'}", "--size=32"]
+    both += [f"--stylized_dir={given / 'ours'}", f"--output={tmp_path / 'out'}"]
+    done = evaluate(*both, "--metrics=cfsd,ssim")
+    assert done.returncode == 1 and "give --judge=DIRECTORY" in done.stderr
+    done = evaluate(*both, "--metrics=ssim")
+    assert done.returncode == 0, done.stderr
+    assert "Encoder of the losses" not in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_folder_of_systems_is_as_good_as_naming_each(given, tmp_path):
@@ -130,6 +150,15 @@ def test_table_3_measures_clips_and_shows_ratios(given, tmp_path):
     a, b = (row["warping_1_interval_1"] for row in rows[1:])
     assert f"<td>{b / a:.4g}</td>" in page and "b / a" in page
     assert "clip (3 frames of 48 x 40, estimated flow)" in page
+
+
+def test_table_3_names_the_folders_that_a_system_lacks(given, tmp_path):
+    for t in range(2):
+        saved(tmp_path / "clip" / f"{t}.png", t, 32, 32)
+    style = given / "s" / "s.png"
+    with pytest.raises(UserError, match="a lacks folders of frames in .*: clip_stylized_s. Frames"):
+        evaluate_stability([tmp_path / "clip"], [], [style], tmp_path / "out", {"a": tmp_path})
+    assert not (tmp_path / "out").exists()
 
 
 def test_table_3_takes_known_flow_from_files_beside_the_frames(given, tmp_path):

@@ -1,5 +1,6 @@
 """An evaluation from pictures to report, on 32 x 32 pictures and a narrow judge."""
 
+import dataclasses
 import html.parser
 import json
 import shutil
@@ -13,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax import metrics
+from stya2k_jax import metrics, speed
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluating import REFERENCES
-from stya2k_jax.evaluation import evaluate
+from stya2k_jax.evaluation import SPEED_FILE, _speeds, evaluate
 from stya2k_jax.protocol import Protocol
-from stya2k_jax.results import ROWS_FILE
-from stya2k_jax.weights import save_model
+from stya2k_jax.results import ROWS_FILE, SETTINGS_FILE, write_json
+from stya2k_jax.weights import WeightsError, save_model
 from tests.recipe import needs_reference, reference_path
 from tests.small_model import encode, small_model
 
@@ -284,11 +285,55 @@ def test_the_command_evaluates_a_folder(given, done, tmp_path):
         (dict(measure=("losses", "beauty")), "there is no metric beauty; choose of losses, form_b"),
         (dict(measure=()), "no metric chosen"),
         (dict(measure=("lpips",)), "LPIPS needs its weights: give --lpips=FILE"),
+        (dict(judge=None, measure=("ssim", "cfsd")), "the losses need the directory of an encoder"),
+        (dict(measure=("ssim",), cfsd_vgg=Path("vgg")), "--cfsd_vgg has no effect: cfsd is not"),
+        (dict(measure=("losses",), form_b_size_px=64), "--form_b_size has no effect: form_b is"),
+        (dict(measure=("ssim",), crop="center"), "there is no crop 'center'; choose of centre, sq"),
     ],
 )
 def test_metrics_that_cannot_be_computed_are_refused_at_once(given, options, message):
     with pytest.raises(UserError, match=message):
-        Protocol(judge=given[0], **options)
+        Protocol(**{"judge": given[0]} | options)
+
+
+def test_nothing_is_computed_before_all_is_known_to_be_there(given, tmp_path, monkeypatch):
+    timed = []
+    monkeypatch.setattr(speed, "measure_in_own_process", lambda *given: timed.append(given))
+    model, contents, styles = given
+    systems, options = {"ours": model, "theirs": tmp_path / "theirs"}, dict(timing_runs=1)
+    saved(tmp_path / "theirs" / "nobody.png", 0, 8, 8)
+    protocol = Protocol(judge=model, size_px=SIDE, measure=("losses",))
+    with pytest.raises(UserError, match="theirs holds no picture of any pair"):
+        evaluate(protocol, contents, styles, tmp_path / "out", systems, **options)
+    with pytest.raises(WeightsError, match="There is no encoder in nowhere"):
+        other = dataclasses.replace(protocol, judge=Path("nowhere"))
+        evaluate(other, contents, styles, tmp_path / "out", {"ours": model}, **options)
+    write_json(tmp_path / "out" / SETTINGS_FILE, {"size_px": 512})
+    with pytest.raises(UserError, match="size_px: 512 before, 32 now"):
+        evaluate(protocol, contents, styles, tmp_path / "out", {"ours": model}, **options)
+    assert not timed and len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_time_at_another_size_is_not_that_of_this_evaluation(given, tmp_path, monkeypatch):
+    def measured(path, size_px, runs):
+        return {"size_px": size_px, "runs": runs, "seconds": float(len(known()))}
+
+    def known():
+        path = tmp_path / SPEED_FILE
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    monkeypatch.setattr(speed, "measure_in_own_process", measured)
+    systems = {"a": given[0], "b": given[0]}
+    first = _speeds(systems, 32, 3, tmp_path / SPEED_FILE)
+    assert [x["seconds"] for x in first.values()] == [0, 1]
+    assert _speeds(systems, 32, 0, tmp_path / SPEED_FILE) == first == known()
+    assert _speeds({"b": given[0]}, 32, 3, tmp_path / SPEED_FILE) == {"b": first["b"]}
+    assert _speeds(systems, 64, 0, tmp_path / SPEED_FILE) == {}
+    other = _speeds(systems, 64, 3, tmp_path / SPEED_FILE)
+    assert [x["size_px"] for x in other.values()] == [64, 64]
+    (tmp_path / SPEED_FILE).write_text("[]")
+    with pytest.raises(UserError, match=f"{SPEED_FILE} is damaged .*; remove it"):
+        _speeds(systems, 32, 3, tmp_path / SPEED_FILE)
 
 
 @needs_reference

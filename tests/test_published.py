@@ -36,6 +36,22 @@ def test_means_of_the_same_protocol_are_read_by_system(tmp_path):
     # What only one of both has measured needs not agree.
     ours = SETTINGS | {"measure": ["losses", "cfsd"], "lpips": None, "cfsd_vgg": "cc"}
     assert read_published(path, ours) == found
+    ours = SETTINGS | {"measure": ["lpips", "ssim"], "judge": None}
+    assert read_published(path, ours) == found
+
+
+def test_cfsd_on_the_judge_needs_the_same_judge(tmp_path):
+    theirs = SETTINGS | {"measure": ["cfsd"]}
+    path = published(tmp_path / "metrics.json", settings=theirs)
+    read_published(path, theirs)
+    with pytest.raises(UserError, match="judge: aa there, xx here"):
+        read_published(path, theirs | {"judge": "xx"})
+
+
+def test_means_are_numbers(tmp_path):
+    metrics = {"MicroAST": {"lpips": {"mean": "0.6"}}}
+    found = read_published(published(tmp_path / "metrics.json", metrics=metrics), SETTINGS)
+    assert found["MicroAST (published)"]["lpips"]["mean"] == 0.6
 
 
 @pytest.mark.parametrize(
@@ -60,6 +76,7 @@ def test_pairs_that_are_lacking_or_another_file_are_refused(tmp_path):
     with pytest.raises(UserError, match="metrics.json lacks pairs of MicroAST"):
         read_published(published(tmp_path / "metrics.json", pairs=pairs), SETTINGS)
     (tmp_path / "other.json").write_text("{}")
-    for name in ("other.json", "nowhere.json"):
+    (tmp_path / "binary.json").write_bytes(b"\xff")
+    for name in ("other.json", "binary.json", "nowhere.json"):
         with pytest.raises(UserError, match=f"{name} is no metrics.json of an evaluation"):
             read_published(tmp_path / name, SETTINGS)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.results import ROWS_FILE, Results, write_csv
+from stya2k_jax.results import ROWS_FILE, SETTINGS_FILE, Results, write_csv
 
 SETTINGS = {"size_px": 512, "measure": ["losses"], "contents": {"a": "12", "b": "34"}}
 
@@ -58,6 +58,18 @@ def test_other_settings_are_refused_by_field(tmp_path, change, message):
     Results(tmp_path, SETTINGS)
     with pytest.raises(UserError, match=f"(?s)begun with other settings.*{message}.*--output"):
         Results(tmp_path, SETTINGS | change)
+
+
+@pytest.mark.parametrize("line", [b"{", b"\xff", b"[]", b'{"system": "ours"}'])
+def test_damaged_rows_or_settings_are_refused_by_file(tmp_path, line):
+    Results(tmp_path, SETTINGS).add([row("a")])
+    (tmp_path / ROWS_FILE).write_bytes(line + b"\n")
+    with pytest.raises(UserError, match=f"{ROWS_FILE} is damaged .*; remove it"):
+        Results(tmp_path, SETTINGS)
+    (tmp_path / SETTINGS_FILE).write_bytes(line)
+    message = f"{SETTINGS_FILE} is damaged" if b"system" not in line else "size_px: absent before"
+    with pytest.raises(UserError, match=message):
+        Results(tmp_path, SETTINGS)
 
 
 def test_a_table_has_every_column_of_every_row(tmp_path):

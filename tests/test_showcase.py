@@ -8,7 +8,8 @@ from stya2k_jax import showcase
 from stya2k_jax.drawing import STYLES
 from stya2k_jax.images import read_picture
 from stya2k_jax.pairs import Pair
-from stya2k_jax.report import Thumbnails, page, picture_grid
+from stya2k_jax.report import page
+from stya2k_jax.report_pictures import Thumbnails, picture_grid
 from stya2k_jax.stylizing import Stylizer
 from tests.small_model import small_model
 

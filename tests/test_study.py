@@ -23,6 +23,10 @@ def pixels_of(path: Path) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 
 
+def id_of(page: str) -> str:
+    return re.search(r'"id": "(\w+)"', page)[1]
+
+
 def written(path: Path, **options) -> dict:
     """Writes a study and returns what its script is given."""
     systems = {name: {pair: Path(name + pair.content) for pair in PAIRS} for name in ("us", "they")}
@@ -47,6 +51,18 @@ def test_a_page_shows_the_pairs_that_every_system_has(tmp_path):
 def test_as_many_groups_are_drawn_as_are_asked_for_the_same_by_seed(tmp_path):
     groups = [written(tmp_path / "a.html", groups=1, seed=seed)["groups"] for seed in (3, 3)]
     assert len(groups[0]) == 1 and groups[0] == groups[1]
+
+
+def test_other_pictures_make_another_study(tmp_path):
+    ids = {written(tmp_path / "a.html", seed=seed, groups=1)["id"] for seed in (0, 0, 3)}
+    assert len(ids) == 2
+    systems = {name: {PAIRS[0]: Path(name)} for name in ("us", "they")}
+    write_study(tmp_path / "a.html", systems, CONTENTS, STYLES, pixels_of)
+    first = (tmp_path / "a.html").read_text()
+    write_study(
+        tmp_path / "a.html", systems | {"us": {PAIRS[0]: Path("x")}}, CONTENTS, STYLES, pixels_of
+    )
+    assert first.count('"id": "') == 1 and id_of(first) != id_of((tmp_path / "a.html").read_text())
 
 
 def test_a_study_needs_two_systems_with_a_pair_in_common(tmp_path):
@@ -75,15 +91,17 @@ def test_votes_of_all_participants_add_up(tmp_path):
     assert list(found) == list(QUESTIONS)
     assert found["overall"]["us"]["votes"] == 3 and found["overall"]["us"]["share"] == 0.75
     command = [sys.executable, "-m", "stya2k_jax.study", f"--votes={tmp_path}"]
+    command += [f"--votes={tmp_path / 'b.json'}"]  # once more: counts once
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "(4 votes)" in done.stdout and "75.0%" in done.stdout
 
 
 def test_what_are_no_votes_of_this_study_is_refused_by_file(tmp_path):
-    (tmp_path / "a.json").write_text("{}")
-    with pytest.raises(UserError, match="a.json is no file of votes"):
-        sum_votes([tmp_path / "a.json"])
+    for text in (b"{}", b"[]", b'{"study": "x", "keys": [], "votes": []}', b"\xff"):
+        (tmp_path / "a.json").write_bytes(text)
+        with pytest.raises(UserError, match="a.json is no file of votes"):
+            sum_votes([tmp_path / "a.json"])
     paths = [export(tmp_path / f"{s}.json", ["k0"], study=s) for s in "xy"]
     with pytest.raises(UserError, match="y.json holds votes of another study than .*x.json"):
         sum_votes(paths)

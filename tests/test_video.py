@@ -1,5 +1,6 @@
 """Clips in every style: errors that are measured once, and folders that do not fit."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -32,6 +33,12 @@ def test_an_interval_longer_than_the_clip_is_left_out(photograph):
         "warping_1_interval_1",
         "warping_2_interval_1",
     ]
+
+
+def test_an_error_over_no_known_points_is_left_out():
+    known = [Motion(np.full((8, 8, 2), 99.0), np.ones((8, 8), bool))]
+    clip = Clip("gone", np.zeros((2, 8, 8, 3), np.uint8), known)
+    assert measure_clip(clip, clip.frames) == {"warping_1_interval_1": 0}
 
 
 def test_every_clip_is_measured_in_every_style_and_not_again(photograph, tmp_path):
