@@ -1,4 +1,8 @@
-"""Settings of all tests: strict arrays, several CPU devices, and what is compiled is kept."""
+"""Settings of all tests: strict arrays, several CPU devices, and what is compiled is kept.
+
+Kept on disk, that is: in memory it would come to gigabytes, through which Python's garbage
+collection goes again and again.
+"""
 
 import atexit
 import os
@@ -12,7 +16,19 @@ atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
+# NumPy's threads wait for each other in busy loops: where tests run side by side, small products
+# take five times as long with two of them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 4)  # so that sharding is real
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_end_with_their_module():
+    """Frees what a module has compiled."""
+    yield
+    jax.clear_caches()

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from flax import nnx
+from PIL import Image
 
 from stya2k_jax.a2k import to_head_blocks
 from stya2k_jax.convert import encoder_from_vgg, model_from_release
@@ -29,6 +31,18 @@ def pictures(seed: int, *sizes: tuple[int, int], batch: int = 1) -> list[np.ndar
     """Draws noise pictures `[b, H, W, 3]` in [0, 1], one for each size."""
     rng = np.random.default_rng(seed)
     return [rng.uniform(size=(batch, *size, 3)).astype(np.float32) for size in sizes]
+
+
+def noise(seed: int, *shape: int) -> np.ndarray:
+    """Draws noise of 8 bits."""
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def saved(path: Path, pixels: np.ndarray) -> Path:
+    """Writes a picture, in a folder that need not exist yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
 
 
 class Stages(NamedTuple):

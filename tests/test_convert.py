@@ -32,6 +32,7 @@ from stya2k_jax.weights import (
     new_encoder,
     new_painter,
 )
+from tests.commands import run_command
 from tests.recipe import needs_reference, recipe_weights, reference_path
 from tests.small_model import WIDTH, small_model
 
@@ -427,6 +428,7 @@ def test_verifying_names_every_file_that_is_not_the_authors(tmp_path, monkeypatc
 
 
 def run_convert(*arguments) -> subprocess.CompletedProcess:
+    """Runs the command in a process that imports everything itself."""
     command = [sys.executable, ROOT / "convert_vgg.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
@@ -505,7 +507,7 @@ def test_a_mistake_is_one_message_and_leaves_the_output_alone(mistake, vgg_file,
 
     arguments, message = MISTAKES[mistake]
     arguments = [argument.format(tmp=tmp_path, vgg=vgg_file) for argument in arguments]
-    done = run_convert(f"--output={tmp_path}/output", *arguments)
+    done = run_command("convert_vgg.py", f"--output={tmp_path}/output", *arguments)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -25,9 +25,9 @@ from stya2k_jax import Stylizer, UserError
 from stya2k_jax import demo_page as page
 from stya2k_jax.demo import listen, serve, url_of
 from stya2k_jax.images import PictureError, read_picture, resize_short_side, to_rgb
+from tests.commands import ROOT, run_command
 from tests.small_model import small_model
 
-ROOT = Path(__file__).parent.parent
 PATIENCE_S = 120
 SIZE = 128
 SETTINGS = dict(alpha=1.0, size_px=SIZE, preserve_color="none")
@@ -237,10 +237,9 @@ def test_a_port_in_use_is_one_message_and_exit_code_1():
     needs_gradio()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = start(f"--port={port}")
-        output, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1 and not output
-    assert errors == f"error: port {port} of 127.0.0.1 is in use; choose another --port.\n"
+        ended = run_command("-m", "stya2k_jax.demo", f"--port={port}")
+    assert ended.returncode == 1 and not ended.stdout
+    assert ended.stderr == f"error: port {port} of 127.0.0.1 is in use; choose another --port.\n"
 
 
 def test_an_address_of_another_machine_is_refused():
@@ -260,10 +259,10 @@ def test_the_address_that_is_printed_is_one_to_open(host, shown):
 
 def test_without_gradio_the_command_says_what_to_install():
     code = "import sys; sys.modules['gradio'] = None; from stya2k_jax.demo import main; main()"
-    process = start(f"--port={free_port()}", code=code)
-    output, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1 and not output
-    assert errors == "error: the demo needs Gradio; install it by pip install 'stya2k-jax[demo]'.\n"
+    ended = run_command("-c", code, f"--port={free_port()}")
+    assert ended.returncode == 1 and not ended.stdout
+    message = "error: the demo needs Gradio; install it by pip install 'stya2k-jax[demo]'.\n"
+    assert ended.stderr == message
 
 
 def test_the_command_serves_this_machine_alone_and_ends_without_leaving_files(

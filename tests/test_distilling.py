@@ -1,5 +1,7 @@
 """A small encoder learns its teacher's features, and its heads give them in the teacher's scale."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -18,9 +20,13 @@ from tests.test_run import config_of, rows_of
 TEACHER, SMALL = Architecture(width=2 * WIDTH), Architecture(width=WIDTH)
 
 
+@partial(jax.jit, static_argnums=0)
+def call(graph, state, image):
+    return nnx.merge(graph, state)(image)
+
+
 def apply(network, image):
-    graph, state = nnx.split(network)
-    return jax.jit(lambda state, image: nnx.merge(graph, state)(image))(state, image)
+    return call(*nnx.split(network), image)
 
 
 def config_for(teacher, **changes):

@@ -21,13 +21,17 @@ def taps_of(*images):
     return [encode()(image) for image in images]
 
 
-@partial(jax.jit, static_argnames="norm")
-def all_terms(stylized, content, style, norm="mse"):
+@jax.jit
+def all_terms(stylized, content, style):
+    """Returns the terms by name, in each norm."""
     targets = losses.a2k_targets(content, style, BLOCK_SIZES)
     return {
-        "global": losses.global_style_loss(stylized, style, norm),
-        "a2k": losses.a2k_loss(stylized, targets, norm),
-        "content": losses.content_loss(stylized, content),
+        norm: {
+            "global": losses.global_style_loss(stylized, style, norm),
+            "a2k": losses.a2k_loss(stylized, targets, norm),
+            "content": losses.content_loss(stylized, content),
+        }
+        for norm in losses.NORMS
     }
 
 
@@ -40,7 +44,7 @@ def test_losses_of_unequal_odd_pictures_are_those_of_the_loops(norm):
     images = pictures(0, (45, 61), (70, 33), (45, 61))
     content, style, stylized = taps_of(*images)
     expected = loop_reference.losses(*map(first_picture, (stylized, content, style)), norm=norm)
-    ours = all_terms(stylized, content, style, norm)
+    ours = all_terms(stylized, content, style)[norm]
     for name, value in expected.items():
         np.testing.assert_allclose(ours[name], value, rtol=1e-5, err_msg=name)
 
@@ -56,22 +60,31 @@ def test_targets_of_tiny_pictures_are_those_of_the_loops():
 def test_a_batch_averages_its_pictures():
     images = pictures(2, (32, 32), (48, 32), (32, 32), batch=2)
     content, style, stylized = taps_of(*images)
+    both = all_terms(stylized, content, style)
+    each = [
+        all_terms(
+            *jax.tree.map(lambda x, i=i: np.asarray(x)[i : i + 1], (stylized, content, style))
+        )
+        for i in range(2)
+    ]
     for norm in losses.NORMS:
-        both = all_terms(stylized, content, style, norm)
-        each = [
-            all_terms(*jax.tree.map(lambda x, i=i: x[i : i + 1], (stylized, content, style)), norm)
-            for i in range(2)
-        ]
-        for name, value in both.items():
-            mean = np.mean([terms[name] for terms in each])
-            np.testing.assert_allclose(value, mean, rtol=1e-5, err_msg=name)
+        for name, value in both[norm].items():
+            mean = np.mean([terms[norm][name] for terms in each])
+            np.testing.assert_allclose(value, mean, rtol=1e-5, err_msg=f"{name} {norm}")
 
 
 def test_losses_vanish_where_nothing_differs():
     (taps,) = taps_of(*pictures(3, (40, 40)))
-    assert losses.global_style_loss(taps, taps) == 0
-    assert losses.content_loss(taps, taps) == 0
-    assert losses.a2k_loss(taps, {tap: taps[tap] for tap in MATCHED_TAPS}) == 0
+
+    @jax.jit
+    def terms(stylized, other):
+        return (
+            losses.global_style_loss(stylized, other),
+            losses.content_loss(stylized, other),
+            losses.a2k_loss(stylized, {tap: other[tap] for tap in MATCHED_TAPS}),
+        )
+
+    assert terms(taps, taps) == (0, 0, 0)
 
 
 def test_the_euclidean_norm_has_a_finite_gradient_where_nothing_differs():
@@ -95,6 +108,13 @@ def test_no_gradient_reaches_content_or_style():
     assert not any(x.any() for x in jax.tree.leaves(gradients))
 
 
+@partial(jax.jit, static_argnums=(2, 3))
+def matched(content, style, tap, size):
+    split = [losses.to_head_blocks(ladder(t, tap), size, 8) for t in (content, style)]
+    masks = [real_points(*t[tap].shape[1:3], size) for t in (content, style)]
+    return losses.attention.match_blocks(*split, *masks)
+
+
 def test_blocks_are_matched_by_the_features_of_all_shallower_taps():
     content, style = taps_of(*pictures(6, (64, 64), (64, 96)))
     for tap, size in zip(MATCHED_TAPS, BLOCK_SIZES, strict=True):
@@ -105,9 +125,7 @@ def test_blocks_are_matched_by_the_features_of_all_shallower_taps():
             for taps in (content, style)
         )
         scores = loop_reference.block_scores(q, k, size, losses.HEADS)
-        split = [losses.to_head_blocks(ladder(t, tap), size, 8) for t in (content, style)]
-        masks = [real_points(*t[tap].shape[1:3], size) for t in (content, style)]
-        p_idx = losses.attention.match_blocks(*split, *masks)
+        p_idx = matched(content, style, tap, size)
         assert_best_but_for_rounding(np.asarray(p_idx[0]), scores)
 
 

@@ -1,6 +1,10 @@
-"""The whole model against a plain statement in loops, at any size."""
+"""The whole model against a plain statement in loops, at any size.
+
+`STYA2K_EXAMPLES=50 pytest tests/test_model.py` draws more sizes, of which each is compiled.
+"""
 
 import dataclasses
+import os
 from functools import partial
 
 import jax
@@ -24,11 +28,13 @@ from stya2k_jax.weights import (
 from tests import loop_reference
 from tests.small_model import (
     assert_best_but_for_rounding,
+    encode,
     pictures,
     small_model,
     staged,
 )
 
+EXAMPLES = int(os.environ.get("STYA2K_EXAMPLES", "4"))
 SIZES = st.tuples(st.integers(17, 200), st.integers(23, 333))
 
 
@@ -78,7 +84,7 @@ def changed(model: StyA2K, **changes) -> StyA2K:
     )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(content_size=SIZES, style_size=SIZES)
 @example(content_size=(1, 1), style_size=(1, 1))
 @example(content_size=(2, 3), style_size=(1, 40))
@@ -111,9 +117,16 @@ def test_pictures_of_a_batch_do_not_see_each_other():
 def test_a_styles_keys_may_be_kept_for_the_next_content():
     model, _ = small_model()
     content, style = pictures(2, (50, 40), (30, 70))
-    keys = model.painter.keys(model.encoder(style))
-    kept = model.painter(model.encoder(content), keys, 50, 40)
-    np.testing.assert_allclose(kept, model(content, style), rtol=1e-5, atol=1e-5)
+    graph, state = nnx.split(model)
+    painter, painter_state = nnx.split(model.painter)
+    keys = jax.jit(lambda state, taps: nnx.merge(painter, state).keys(taps))(
+        painter_state, encode()(style)
+    )
+    kept = jax.jit(lambda state, *x: nnx.merge(painter, state)(*x, 50, 40))(
+        painter_state, encode()(content), keys
+    )
+    whole = jax.jit(lambda state, *x: nnx.merge(graph, state)(*x))(state, content, style)
+    np.testing.assert_allclose(kept, whole, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +191,7 @@ def test_an_architecture_survives_being_written_down():
 
 
 def test_a_single_head_is_one_head_whatever_heads_says():
-    model = StyA2K(Architecture(width=1 / 8, variant="single_head"), rngs=nnx.Rngs(0))
+    architecture = Architecture(width=1 / 8, variant="single_head")
+    model = nnx.eval_shape(lambda: StyA2K(architecture, rngs=nnx.Rngs(0)))
     for tap in STYLED_TAPS:
         assert {path.heads for path in model.painter.a2k[tap].paths.values()} == {1}

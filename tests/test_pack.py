@@ -1,7 +1,9 @@
 """A model in one file, and the one that comes with the package."""
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 import stya2k_jax
 from stya2k_jax.loading import MINI_FILE
@@ -38,7 +40,8 @@ def test_load_without_an_argument_opens_the_model_that_comes_along():
     model = stya2k_jax.load()
     assert model.architecture.width == 0.25
     content, style = pictures(0, (24, 33), (40, 17))
-    out = np.asarray(model(content, style))
+    graph, state = nnx.split(model)
+    out = np.asarray(jax.jit(lambda state, *x: nnx.merge(graph, state)(*x))(state, content, style))
     assert out.shape == content.shape and np.isfinite(out).all()
 
 

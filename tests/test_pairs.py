@@ -17,6 +17,12 @@ def test_every_pair_comes_once_and_few_styles_at_a_time():
     assert {pair.style for pair in pairs[:10]} == {"s0", "s1"}
 
 
+def test_pairs_whose_pictures_have_one_name_are_refused():
+    contents, styles = (dict.fromkeys(x) for x in (("a", "a_stylized_b"), ("c", "b_stylized_c")))
+    with pytest.raises(UserError, match="both have pictures called 'a_stylized_b_stylized_c'"):
+        all_pairs(contents, styles)
+
+
 def test_pictures_of_one_name_are_refused():
     with pytest.raises(UserError, match="Two contents are called 'a': x/a.png and y/a.jpg"):
         by_name("contents", [Path("x/a.png"), Path("y/a.jpg")])

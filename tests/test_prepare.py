@@ -16,6 +16,7 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.images import PictureError, squash
 from stya2k_jax.shards import write_shards
 from stya2k_jax.sources import open_source
+from tests.commands import run_command
 
 SIZE = 48
 OPTIONS = dict(size_px=SIZE, quality=95, shards=3, workers=0)
@@ -183,9 +184,8 @@ def test_the_command_does_the_rest_and_names_what_it_cannot_read(folder, tmp_pat
     ],
 )
 def test_what_is_wrong_is_one_message(tmp_path, options, message):
-    command = [sys.executable, "-m", "stya2k_jax.prepare"]
-    command += [option.format(tmp=tmp_path) for option in options]
-    done = subprocess.run(command, capture_output=True, text=True)
+    options = [option.format(tmp=tmp_path) for option in options]
+    done = run_command("-m", "stya2k_jax.prepare", *options)
     assert done.returncode == 1
     assert message.format(tmp=tmp_path) in done.stderr and "Traceback" not in done.stderr
     assert not any(tmp_path.iterdir())

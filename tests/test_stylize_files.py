@@ -10,7 +10,7 @@ from PIL import Image
 from stya2k_jax import Stylizer, UserError
 from stya2k_jax.images import PictureError
 from stya2k_jax.stylize_files import STYLES_AT_ONCE, Styling, find_contents, stylize_files
-from tests.small_model import small_model
+from tests.small_model import noise, saved, small_model
 
 HEIGHT, WIDTH = 16, 24
 
@@ -20,17 +20,7 @@ def stylizer():
     return Stylizer(small_model()[0])
 
 
-def noise(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
 CONTENT, STYLE = noise(0, HEIGHT, WIDTH, 3), noise(1, HEIGHT, HEIGHT, 3)
-
-
-def saved(path: Path, pixels: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 def pixels_of(path: Path) -> np.ndarray:
@@ -129,6 +119,17 @@ def test_a_blend_is_one_picture_named_after_all_styles(stylizer, files, tmp_path
     assert os.listdir(output) == ["c0_stylized_s0+s1.png"]
     expected = stylizer(content, stylizer.encode_style(styles, [0.75, 0.25]))
     np.testing.assert_array_equal(pixels_of(output / "c0_stylized_s0+s1.png"), expected)
+
+
+def test_a_saved_style_may_be_part_of_a_blend(stylizer, files, tmp_path):
+    contents, styles = files
+    kept = tmp_path / f"{styles[0].stem}.safetensors"
+    stylizer.encode_style(styles[0]).save(kept)
+    for paths, folder in ((styles, "pictures"), ([kept, styles[1]], "kept")):
+        styling = Styling(paths, size_px=0, weights=(0.3, 0.7), blended=True)
+        assert stylize_files(stylizer, contents, styling, tmp_path / folder, content_size=0) == {}
+    for path in (tmp_path / "pictures").iterdir():
+        assert path.read_bytes() == (tmp_path / "kept" / path.name).read_bytes()
 
 
 def test_a_blend_of_which_a_style_cannot_be_read_is_refused(stylizer, files, tmp_path):

@@ -3,8 +3,6 @@
 Nearly all pictures here are of the same two sizes: each further size is compiled anew.
 """
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,7 @@ from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
 from stya2k_jax.images import PictureError
-from tests.small_model import small_model
+from tests.small_model import noise, saved, small_model
 
 HEIGHT, WIDTH = 16, 24
 
@@ -21,10 +19,6 @@ HEIGHT, WIDTH = 16, 24
 @pytest.fixture(scope="module")
 def stylizer():
     return Stylizer(small_model()[0])
-
-
-def noise(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 CONTENT, STYLE = noise(0, HEIGHT, WIDTH, 3), noise(1, HEIGHT, HEIGHT, 3)
@@ -38,12 +32,6 @@ def expected():
     painted = np.asarray(jax.jit(lambda *pictures: model(*pictures))(content, style)[0])
     assert painted.min() < 0 and painted.max() > 1  # there is something to clip
     return np.clip(painted, 0, 1)
-
-
-def saved(path: Path, pixels: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 ### Kinds
