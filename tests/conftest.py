@@ -22,6 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 4)  # so that sharding is real
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -32,3 +33,25 @@ def programs_end_with_their_module():
     """Frees what a module has compiled."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    """Writes a photograph of 140 x 180."""
+    skimage_data = pytest.importorskip("skimage.data")
+    path = tmp_path_factory.mktemp("photograph") / "astronaut.png"
+    Image.fromarray(skimage_data.astronaut()[:140, 150:330]).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Starts the system's chromium by Playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("needs chromium on the PATH")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,7 +1,6 @@
 """Report and preference study as a browser shows them: the system's chromium, by Playwright."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,18 +19,6 @@ from stya2k_jax.summary import summarise
 pytestmark = pytest.mark.browser
 SYSTEMS = ("<i>ours</i>", "theirs")
 COLOURS = {"<i>ours</i>": 200, "theirs": 60}  # of their pictures, by which the page is read
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    chromium = shutil.which("chromium")
-    if not chromium:
-        pytest.skip("needs chromium on the PATH")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -17,14 +17,6 @@ VARIANCE = (256**2 - 1) / 12 / 255**2  # of uniform noise of 8 bits, in [0, 1]
 MOVES = [(2, 1), (0, -1), (-3, 2)]  # of what is seen, whole pixels to the right and downwards
 
 
-@pytest.fixture(scope="module")
-def photograph(tmp_path_factory):
-    skimage_data = pytest.importorskip("skimage.data")
-    path = tmp_path_factory.mktemp("photograph") / "astronaut.png"
-    Image.fromarray(skimage_data.astronaut()[:140, 150:330]).save(path)
-    return path
-
-
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 

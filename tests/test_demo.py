@@ -6,7 +6,6 @@ without one of them, or without Gradio, the tests that need it are skipped by na
 
 import importlib.util
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -420,18 +419,6 @@ def test_a_request_that_is_too_long_or_no_json_is_refused(served):
 
 
 ### The browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    chromium = shutil.which("chromium")
-    if not chromium:
-        pytest.skip("needs chromium on the PATH")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Visitor:

@@ -14,7 +14,7 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.stability import evaluate_stability
 from stya2k_jax.tables import TABLE_3, beside_paper, clip_table
 from stya2k_jax.weights import save_encoder
-from tests.small_model import small_model
+from tests.small_model import noise, saved, small_model
 
 
 def evaluate(*arguments: str) -> subprocess.CompletedProcess:
@@ -23,22 +23,15 @@ def evaluate(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, cwd=root)
 
 
-def saved(path: Path, seed: int, *size: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-    return path
-
-
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
     folder = tmp_path_factory.mktemp("given")
     model, _ = small_model()
     save_encoder(folder / "judge", model.encoder, model.architecture)
-    saved(folder / "c" / "c.png", 0, 32, 32)
-    saved(folder / "s" / "s.png", 1, 32, 32)
+    saved(folder / "c" / "c.png", noise(0, 32, 32, 3))
+    saved(folder / "s" / "s.png", noise(1, 32, 32, 3))
     for i, system in enumerate(("StyTr2", "ours")):
-        saved(folder / system / "c_stylized_s.png", 2 + i, 32, 32)
+        saved(folder / system / "c_stylized_s.png", noise(2 + i, 32, 32, 3))
     return folder
 
 
@@ -136,7 +129,7 @@ def test_table_3_measures_clips_and_shows_ratios(given, tmp_path):
     rng = np.random.default_rng(0)
     for folder in ("videos/clip", "a/clip_stylized_s", "b/clip_stylized_s"):
         for t in range(3):
-            saved(tmp_path / folder / f"{t}.png", int(rng.integers(99)), 40, 48)
+            saved(tmp_path / folder / f"{t}.png", noise(int(rng.integers(99)), 40, 48, 3))
     rows = evaluate_stability(
         [tmp_path / "videos"],
         [],
@@ -154,7 +147,7 @@ def test_table_3_measures_clips_and_shows_ratios(given, tmp_path):
 
 def test_table_3_names_the_folders_that_a_system_lacks(given, tmp_path):
     for t in range(2):
-        saved(tmp_path / "clip" / f"{t}.png", t, 32, 32)
+        saved(tmp_path / "clip" / f"{t}.png", noise(t, 32, 32, 3))
     style = given / "s" / "s.png"
     with pytest.raises(UserError, match="a lacks folders of frames in .*: clip_stylized_s. Frames"):
         evaluate_stability([tmp_path / "clip"], [], [style], tmp_path / "out", {"a": tmp_path})

@@ -15,16 +15,9 @@ from stya2k_jax.inception import Inception
 from stya2k_jax.protocol import Protocol
 from stya2k_jax.weights import WeightsError, save_encoder
 from tests import test_inception, test_lpips
-from tests.small_model import small_model
+from tests.small_model import noise, saved, small_model
 
 SIDE = 76
-
-
-def saved(path: Path, seed: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +27,14 @@ def given(tmp_path_factory):
     save_encoder(folder / "judge", model.encoder, model.architecture)
     save_state_dict(folder / "art.safetensors", test_inception.random_weights())
     save_state_dict(folder / "lpips.safetensors", test_lpips.random_weights("alexnet"))
-    contents = [saved(folder / "c" / f"c{i}.png", i) for i in range(3)]
-    styles = [saved(folder / "s" / f"s{i}.png", 10 + i) for i in range(2)]
+    contents = [saved(folder / "c" / f"c{i}.png", noise(i, SIDE, SIDE, 3)) for i in range(3)]
+    styles = [saved(folder / "s" / f"s{i}.png", noise(10 + i, SIDE, SIDE, 3)) for i in range(2)]
     for i, content in enumerate(contents):
         for j, style in enumerate(styles):
-            saved(folder / "theirs" / f"{content.stem}_stylized_{style.stem}.png", 20 + 2 * i + j)
+            saved(
+                folder / "theirs" / f"{content.stem}_stylized_{style.stem}.png",
+                noise(20 + 2 * i + j, SIDE, SIDE, 3),
+            )
     return folder, contents, styles
 
 

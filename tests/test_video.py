@@ -12,14 +12,6 @@ from stya2k_jax.video import measure_clip, measure_clips, stylize_clips
 from tests.small_model import small_model
 
 
-@pytest.fixture(scope="module")
-def photograph(tmp_path_factory):
-    skimage_data = pytest.importorskip("skimage.data")
-    path = tmp_path_factory.mktemp("photograph") / "astronaut.png"
-    Image.fromarray(skimage_data.astronaut()[:140, 150:330]).save(path)
-    return path
-
-
 def saved(folder, frames) -> None:
     folder.mkdir(parents=True)
     for t, frame in enumerate(frames):
