@@ -130,6 +130,7 @@ class Tiles:
         height, width = features.shape[1:3]
         own = [{tap: one[tap]} for one in keys]
         side = _whole_blocks(own)
+        own, moments = jax.device_put((own, moments))  # once, not with every window
         for rows in windows(height, side, 0):
             for columns in windows(width, side, 0):
                 extent = Extent(rows.real, columns.real)
@@ -254,4 +255,6 @@ def _cut(x: np.ndarray, rows: Window, columns: Window, scale: int, side: int) ->
     ends = [-(-(w.start + w.real) // scale) for w in (rows, columns)]
     part = x[:, rows.start // scale : ends[0], columns.start // scale : ends[1]]
     lacking = [(0, side // scale - length) for length in part.shape[1:3]]
+    if not any(after for _, after in lacking):
+        return part
     return np.pad(part, ((0, 0), *lacking, (0, 0)))
