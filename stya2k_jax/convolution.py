@@ -11,6 +11,7 @@ With an `extent`, only that part of a map is real, and borders are those of the 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -40,11 +41,7 @@ def conv3x3(
 
     With `relu`, negative results become 0.
     """
-
-    def finish(y):
-        y = y + _everywhere(bias)
-        return jax.nn.relu(y) if relu else y
-
+    finish = partial(_finished, bias=bias, relu=relu)
     if on_cpu() and cpu_convolution.winograd_pays(x, kernel):
         return finish(cpu_convolution.winograd(pad_reflect(x, extent), kernel))
     if on_cpu() and min(x.shape[1:3]) > 1:
@@ -80,8 +77,7 @@ def upsample_conv3x3(
     where the doubled map is not cropped (a cropped one reflects another point at its edge).
     """
     if on_cpu() and (height, width) == (2 * x.shape[1], 2 * x.shape[2]):
-        y = _interleaved_2x2(x, kernel, extent) + _everywhere(bias)
-        return jax.nn.relu(y) if relu else y
+        return _finished(_interleaved_2x2(x, kernel, extent), bias, relu)
     return conv3x3(upsample(x, height, width), kernel, bias, extent, relu=relu)
 
 
@@ -126,9 +122,10 @@ def _zero_padded_then_overwritten(
 
 def _reflected_along(x: jax.Array, axis: int, length: Length) -> jax.Array:
     """Adds the points before and after those of an axis, of which `length` are real."""
+    all_real = isinstance(length, int) and length == x.shape[axis]
     widths = [(1, 1) if i == axis else (0, 0) for i in range(4)]
     x = jnp.pad(x, widths, mode="reflect")
-    return with_line(x, line(x, length - 1, axis), length + 1, axis)
+    return x if all_real else with_line(x, line(x, length - 1, axis), length + 1, axis)
 
 
 def _zero_padded_then_mended(
@@ -246,6 +243,11 @@ def _mended_where_cropped(
     column = _widened(_without(doubled(column, 1), height), 1)
     column = with_line(column, line(column, 1, 1), 0, 1)  # above the first row: it again
     return _mended(y, kernel, [jnp.zeros_like(row), row], [jnp.zeros_like(column), column], extent)
+
+
+def _finished(y: jax.Array, bias: jax.Array, relu: bool) -> jax.Array:
+    y = y + _everywhere(bias)
+    return jax.nn.relu(y) if relu else y
 
 
 def _everywhere(bias: jax.Array) -> jax.Array:
