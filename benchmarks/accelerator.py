@@ -24,7 +24,7 @@ from benchmarks.kept_style import KeptStyle
 from benchmarks.models import open_full
 from benchmarks.peak import flops_of, matmul_peak
 from benchmarks.timing import report, take_turns
-from stya2k_jax import command_line
+from stya2k_jax.commands import command_line
 from tests import torch_reference
 from tests.recipe import recipe_weights
 

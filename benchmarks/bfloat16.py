@@ -11,8 +11,8 @@ from absl import flags
 from PIL import Image
 
 import stya2k_jax
-from stya2k_jax import command_line
-from stya2k_jax.images import find_pictures, read_picture, to_float
+from stya2k_jax.commands import command_line
+from stya2k_jax.pictures.reading import find_pictures, read_picture, to_float
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Model directory or run.", required=True)
 CONTENT = flags.DEFINE_string("content", None, "Picture or folder.", required=True)

@@ -24,7 +24,8 @@ from absl import flags
 from benchmarks.kept_style import KeptStyle
 from benchmarks.models import FULL, open_model
 from benchmarks.timing import report, take_turns
-from stya2k_jax import Stylizer, command_line
+from stya2k_jax import Stylizer
+from stya2k_jax.commands import command_line
 from tests import torch_reference
 from tests.recipe import recipe_weights
 

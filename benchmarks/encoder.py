@@ -12,11 +12,11 @@ import numpy as np
 from absl import flags
 from flax import nnx
 
-from stya2k_jax import command_line
-from stya2k_jax.architecture import TAPS
-from stya2k_jax.distilling import load_student
-from stya2k_jax.images import crop_square, find_pictures, read_picture, to_float
-from stya2k_jax.weights import load_encoder
+from stya2k_jax.commands import command_line
+from stya2k_jax.network.architecture import TAPS
+from stya2k_jax.pictures.reading import crop_square, find_pictures, read_picture, to_float
+from stya2k_jax.training.train_encoder import load_student
+from stya2k_jax.weights.model_files import load_encoder
 
 STUDENT = flags.DEFINE_string("student", None, "Finished run of an encoder.", required=True)
 TEACHER = flags.DEFINE_string("teacher", None, "Directory with VGG-19.", required=True)

@@ -14,8 +14,8 @@ from absl import flags
 from flax import nnx
 
 from benchmarks.timing import report, take_turns
-from stya2k_jax import command_line
-from stya2k_jax.convert import encoder_from_vgg, model_from_release
+from stya2k_jax.commands import command_line
+from stya2k_jax.conversion.released_model import encoder_from_vgg, model_from_release
 from tests import torch_reference
 from tests.recipe import recipe_weights
 

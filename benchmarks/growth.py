@@ -19,8 +19,9 @@ import numpy as np
 from absl import flags
 
 from benchmarks.models import FULL, open_model
-from stya2k_jax import Stylizer, command_line
-from stya2k_jax.loading import MINI
+from stya2k_jax import Stylizer
+from stya2k_jax.commands import command_line
+from stya2k_jax.weights.loading import MINI
 
 MODELS = flags.DEFINE_list("models", [MINI, FULL], "full, or what stya2k_jax.load opens.")
 SIZES = flags.DEFINE_list("sizes", ["512", "1024", "2048", "4096"], "Sides in pixels.")

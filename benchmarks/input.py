@@ -16,12 +16,12 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from stya2k_jax import command_line
-from stya2k_jax.collection import Source
-from stya2k_jax.data import batches
-from stya2k_jax.drawing import draw_content
-from stya2k_jax.shards import write_shards
-from stya2k_jax.sources import ARRAY_RECORDS, open_source
+from stya2k_jax.commands import command_line
+from stya2k_jax.data.batches import batches
+from stya2k_jax.data.opening import ARRAY_RECORDS, open_source
+from stya2k_jax.data.packing import write_shards
+from stya2k_jax.data.source import Source
+from stya2k_jax.pictures.synthetic import draw_content
 
 PICTURES = flags.DEFINE_string("pictures", "", "Folder of JPEG files; drawn ones by default.")
 BATCHES = flags.DEFINE_integer("batches", 20, "Batches in a timing.")

@@ -5,8 +5,8 @@ import dataclasses
 from flax import nnx
 
 import stya2k_jax
-from stya2k_jax.convert import encoder_from_vgg, model_from_release
-from stya2k_jax.model import StyA2K
+from stya2k_jax.conversion.released_model import encoder_from_vgg, model_from_release
+from stya2k_jax.network.model import StyA2K
 from tests.recipe import recipe_weights
 
 FULL = "full"

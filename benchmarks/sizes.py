@@ -19,9 +19,10 @@ from absl import flags
 
 from benchmarks.compilations import compilations
 from benchmarks.models import open_model
-from stya2k_jax import Stylizer, command_line, compile_cache
-from stya2k_jax.loading import MINI
-from stya2k_jax.shapes import Size
+from stya2k_jax import Stylizer
+from stya2k_jax.commands import command_line, compile_cache
+from stya2k_jax.inference.program_shapes import Size
+from stya2k_jax.weights.loading import MINI
 
 MODEL = flags.DEFINE_string("model", MINI, "full, or what stya2k_jax.load opens.")
 COUNT = flags.DEFINE_integer("count", 100, "Pictures.", lower_bound=1, upper_bound=500)

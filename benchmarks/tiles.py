@@ -16,10 +16,11 @@ import numpy as np
 from absl import flags
 
 from benchmarks.models import open_model
-from stya2k_jax import Stylizer, command_line
-from stya2k_jax.drawing import draw_content, draw_style
-from stya2k_jax.images import read_picture, squash, to_float, to_uint8
-from stya2k_jax.loading import MINI
+from stya2k_jax import Stylizer
+from stya2k_jax.commands import command_line
+from stya2k_jax.pictures.reading import read_picture, squash, to_float, to_uint8
+from stya2k_jax.pictures.synthetic import draw_content, draw_style
+from stya2k_jax.weights.loading import MINI
 
 MODEL = flags.DEFINE_string("model", MINI, "full, or what stya2k_jax.load opens.")
 SIZE = flags.DEFINE_integer("size", 2048, "Side of the content in pixels.")

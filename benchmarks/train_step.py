@@ -19,9 +19,11 @@ from absl import flags
 
 from benchmarks.peak import flops_of, matmul_peak
 from benchmarks.timing import report, take_turns
-from stya2k_jax import command_line, convolution, training
-from stya2k_jax.architecture import Architecture
-from stya2k_jax.weights import new_encoder, new_painter
+from stya2k_jax.commands import command_line
+from stya2k_jax.network import convolution
+from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.training import step as training
+from stya2k_jax.weights.model_files import new_encoder, new_painter
 from tests import torch_reference
 from tests.recipe import initial_weights
 

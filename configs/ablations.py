@@ -14,8 +14,8 @@ Everything but `config.variant` is the same for all, the seed and so every crop 
 import ml_collections
 
 from configs import a2k_mini
-from stya2k_jax.architecture import BASELINES, VARIANTS
 from stya2k_jax.errors import UserError
+from stya2k_jax.network.architecture import BASELINES, VARIANTS
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:

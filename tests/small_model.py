@@ -10,10 +10,10 @@ import numpy as np
 from flax import nnx
 from PIL import Image
 
-from stya2k_jax.a2k import to_head_blocks
-from stya2k_jax.convert import encoder_from_vgg, model_from_release
-from stya2k_jax.model import StyA2K, encode_both
-from stya2k_jax.stats import normalize
+from stya2k_jax.conversion.released_model import encoder_from_vgg, model_from_release
+from stya2k_jax.network.a2k import to_head_blocks
+from stya2k_jax.network.model import StyA2K, encode_both
+from stya2k_jax.network.normalization import normalize
 from tests.recipe import Weights, recipe_weights
 
 WIDTH = 1 / 8  # the narrowest at which all channels split into 8 heads

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax import attention
+from stya2k_jax.network import attention
 
 SEEDS = st.integers(0, 2**31 - 1)
 

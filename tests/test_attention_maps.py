@@ -9,9 +9,9 @@ import pytest
 from flax import nnx
 
 from stya2k_jax import Architecture, UserError
-from stya2k_jax.architecture import BASELINES, VARIANTS
-from stya2k_jax.attention_maps import attention_maps
-from stya2k_jax.model import StyA2K
+from stya2k_jax.inference.attention_maps import attention_maps
+from stya2k_jax.network.architecture import BASELINES, VARIANTS
+from stya2k_jax.network.model import StyA2K
 from tests import loop_reference as loop
 from tests.small_model import chosen_blocks, pictures, small_model
 from tests.test_model import changed

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from stya2k_jax import UserError
-from stya2k_jax.attention_maps import (
+from stya2k_jax.inference.attention_maps import (
     AllToAllMaps,
     AttentionMaps,
     DistributedMaps,
     ProgressiveMaps,
 )
-from stya2k_jax.attention_pictures import (
+from stya2k_jax.inference.attention_pictures import (
     CELL_PX,
     attention_pictures,
     heat_colours,
     save_attention,
 )
-from stya2k_jax.color import srgb_to_lab
-from stya2k_jax.images import read_picture
+from stya2k_jax.pictures.colors import srgb_to_lab
+from stya2k_jax.pictures.reading import read_picture
 
 HEADS, POINT_PX, BLOCK = 8, 8, 8  # of relu4_1
 BLOCK_PX = POINT_PX * BLOCK

@@ -7,9 +7,9 @@ import pytest
 from flax import nnx
 
 from configs import ablations
-from stya2k_jax.architecture import BASELINES, VARIANTS, Architecture
-from stya2k_jax.baselines import AdaAttN, AdaIN, SANet
-from stya2k_jax.model import StyA2K
+from stya2k_jax.network.architecture import BASELINES, VARIANTS, Architecture
+from stya2k_jax.network.baselines import AdaAttN, AdaIN, SANet
+from stya2k_jax.network.model import StyA2K
 from tests.small_model import pictures
 
 
@@ -84,7 +84,7 @@ def test_attention_to_a_style_that_is_the_same_everywhere_gives_it_back(module):
 
 
 def _identity(c: int):
-    from stya2k_jax.layers import Conv1x1
+    from stya2k_jax.network.layers import Conv1x1
 
     conv = Conv1x1(c, c, rngs=nnx.Rngs(0))
     conv.kernel[...] = jnp.eye(c)

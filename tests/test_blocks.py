@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax.blocks import from_blocks, grid_shape, pad_to_blocks, real_points, to_blocks
+from stya2k_jax.network.blocks import from_blocks, grid_shape, pad_to_blocks, real_points, to_blocks
 
 
 @pytest.mark.parametrize(

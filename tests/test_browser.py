@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stya2k_jax.evaluating import Measured
-from stya2k_jax.images import read_picture, write_png
-from stya2k_jax.pairs import Pair
-from stya2k_jax.report import write_report
-from stya2k_jax.report_pictures import Thumbnails
-from stya2k_jax.study import QUESTIONS, sum_votes, write_study
-from stya2k_jax.summary import summarise
+from stya2k_jax.evaluation.measure_pairs import Measured
+from stya2k_jax.evaluation.report import write_report
+from stya2k_jax.evaluation.summary import summarise
+from stya2k_jax.pictures.names import Pair
+from stya2k_jax.pictures.reading import read_picture, write_png
+from stya2k_jax.reports.picture_grids import Thumbnails
+from stya2k_jax.reports.study_page import QUESTIONS, sum_votes, write_study
 
 pytestmark = pytest.mark.browser
 SYSTEMS = ("<i>ours</i>", "theirs")

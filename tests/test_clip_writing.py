@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("av")
 
-from stya2k_jax.clip_reading import ClipReader
-from stya2k_jax.clip_writing import ClipWriter
 from stya2k_jax.errors import UserError
+from stya2k_jax.video.reading import ClipReader
+from stya2k_jax.video.writing import ClipWriter
 from tests.clips import (
     TICKS,
     av,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.clips import DRAWN_PANS, Clip, drawn_pans, find_clips, pan
 from stya2k_jax.errors import UserError
-from stya2k_jax.flow import estimate_flow, read_flow, write_flo
-from stya2k_jax.video import INTERVALS, measure_clip
-from stya2k_jax.warping import moving_window
+from stya2k_jax.evaluation.clips.clip import DRAWN_PANS, Clip, drawn_pans, find_clips, pan
+from stya2k_jax.evaluation.clips.measure import INTERVALS, measure_clip
+from stya2k_jax.video.flow import estimate_flow, read_flow, write_flo
+from stya2k_jax.video.warping import moving_window
 from tests.recipe import needs_reference, reference_path
 
 VARIANCE = (256**2 - 1) / 12 / 255**2  # of uniform noise of 8 bits, in [0, 1]

@@ -5,9 +5,15 @@ import colorsys
 import numpy as np
 import pytest
 
-from stya2k_jax import color
-from stya2k_jax.color import color_moments, keep_luminance, lab_to_srgb, match_color, srgb_to_lab
 from stya2k_jax.errors import UserError
+from stya2k_jax.pictures import colors as color
+from stya2k_jax.pictures.colors import (
+    color_moments,
+    keep_luminance,
+    lab_to_srgb,
+    match_color,
+    srgb_to_lab,
+)
 
 
 def drawn(seed: int, *shape: int, low: float = 0.0, high: float = 1.0) -> np.ndarray:

@@ -13,9 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 
 import stya2k_jax
-from stya2k_jax import convert_command
-from stya2k_jax.architecture import VARIANTS, Architecture
-from stya2k_jax.convert import (
+from stya2k_jax.commands import convert as convert_command
+from stya2k_jax.conversion.released_model import (
     RELEASED_FILES,
     encoder_from_vgg,
     git_blob_id,
@@ -24,8 +23,9 @@ from stya2k_jax.convert import (
     release_from_model,
     save_state_dict,
 )
-from stya2k_jax.model import StyA2K
-from stya2k_jax.weights import (
+from stya2k_jax.network.architecture import VARIANTS, Architecture
+from stya2k_jax.network.model import StyA2K
+from stya2k_jax.weights.model_files import (
     WeightsError,
     load_encoder,
     named_arrays,
@@ -378,7 +378,7 @@ def test_the_released_weights_do_not_fit_an_ablation_with_fewer_convolutions(var
 
 
 def model_of(architecture: Architecture) -> StyA2K:
-    from stya2k_jax.weights import assemble
+    from stya2k_jax.weights.model_files import assemble
 
     return assemble(architecture, new_encoder(architecture, 0), new_painter(architecture, 0))
 

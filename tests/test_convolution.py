@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax import convolution, pooling
-from stya2k_jax.extent import Extent
-from stya2k_jax.layers import Conv3x3
+from stya2k_jax.network import convolution, pooling
+from stya2k_jax.network.layers import Conv3x3
+from stya2k_jax.network.sizes import Extent
 
 SIDES = st.integers(1, 9)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from stya2k_jax import convolution, cpu_convolution
+from stya2k_jax.network import convolution, cpu_convolution
 
 SIDES = st.integers(1, 9)
 

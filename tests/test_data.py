@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.data import ReadAndCrop, batches, recolored
+from stya2k_jax.data.batches import ReadAndCrop, batches, recolored
+from stya2k_jax.data.opening import open_source
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import PictureError
-from stya2k_jax.sources import open_source
+from stya2k_jax.pictures.reading import PictureError
 
 CONTENTS, STYLES = 6, 5
 KINDS = ("content", "style")

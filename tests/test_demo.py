@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
-from stya2k_jax import demo_page as page
-from stya2k_jax.demo import listen, serve, url_of
-from stya2k_jax.images import PictureError, read_picture, resize_short_side, to_rgb
+from stya2k_jax.demo import page
+from stya2k_jax.demo.server import listen, serve, url_of
+from stya2k_jax.pictures.reading import PictureError, read_picture, resize_short_side, to_rgb
 from tests.commands import ROOT, run_command
 from tests.small_model import small_model
 

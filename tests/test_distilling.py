@@ -8,12 +8,20 @@ import pytest
 from flax import nnx
 
 from configs import encoder_mini
-from stya2k_jax import distilling, loop
-from stya2k_jax.architecture import TAPS, Architecture
-from stya2k_jax.distilling import FLOOR, distil, load_student, make_loss, new_student, rescaled
-from stya2k_jax.normalise import mean_activations
-from stya2k_jax.run import train
-from stya2k_jax.weights import WeightsError, load_encoder, new_encoder, save_encoder
+from stya2k_jax.conversion.normalized_vgg import mean_activations
+from stya2k_jax.network.architecture import TAPS, Architecture
+from stya2k_jax.training import loop
+from stya2k_jax.training import train_encoder as distilling
+from stya2k_jax.training.train_encoder import (
+    FLOOR,
+    distil,
+    load_student,
+    make_loss,
+    new_student,
+    rescaled,
+)
+from stya2k_jax.training.train_painter import train
+from stya2k_jax.weights.model_files import WeightsError, load_encoder, new_encoder, save_encoder
 from tests.small_model import WIDTH, pictures
 from tests.test_run import config_of, rows_of
 

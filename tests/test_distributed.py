@@ -2,7 +2,7 @@
 
 import pytest
 
-from stya2k_jax.distributed import JoinError, Place, place_of
+from stya2k_jax.training.devices import JoinError, Place, place_of
 
 POD = {"TPU_WORKER_HOSTNAMES": "host-0,host-1"}
 GIVEN = {"STYA2K_COORDINATOR": "a:1", "STYA2K_PROCESSES": "4", "STYA2K_PROCESS": "3"}

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from stya2k_jax.drawing import STYLES, draw_content, draw_style
+from stya2k_jax.pictures.synthetic import STYLES, draw_content, draw_style
 
 BOTH = pytest.mark.parametrize("draw", [draw_content, draw_style])
 INDICES = range(2 * len(STYLES))  # every style twice, both kinds of content

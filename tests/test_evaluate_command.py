@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.stability import evaluate_stability
-from stya2k_jax.tables import TABLE_3, beside_paper, clip_table
-from stya2k_jax.weights import save_encoder
+from stya2k_jax.evaluation.clips.evaluate import evaluate_stability
+from stya2k_jax.reports.paper_tables import TABLE_3, beside_paper, clip_table
+from stya2k_jax.weights.model_files import save_encoder
 from tests.small_model import noise, saved, small_model
 
 

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax import metrics, speed
 from stya2k_jax.errors import UserError
-from stya2k_jax.evaluating import REFERENCES
-from stya2k_jax.evaluation import SPEED_FILE, _speeds, evaluate
-from stya2k_jax.protocol import Protocol
-from stya2k_jax.results import ROWS_FILE, SETTINGS_FILE, write_json
-from stya2k_jax.weights import WeightsError, save_model
+from stya2k_jax.evaluation import speed
+from stya2k_jax.evaluation.evaluate_pictures import SPEED_FILE, _speeds, evaluate
+from stya2k_jax.evaluation.measure_pairs import REFERENCES
+from stya2k_jax.evaluation.protocol import Protocol
+from stya2k_jax.files.json_files import ROWS_FILE, SETTINGS_FILE, write_json
+from stya2k_jax.metrics import content_and_style as metrics
+from stya2k_jax.weights.model_files import WeightsError, save_model
 from tests.recipe import needs_reference, reference_path
 from tests.small_model import encode, small_model
 

@@ -16,13 +16,20 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stya2k_jax import UserError, attention, load
-from stya2k_jax.architecture import BASELINES, VARIANTS, Architecture
-from stya2k_jax.convolution import on_cpu, portable_form
-from stya2k_jax.export import FIXED_SIZES_ONLY, HALVES, ExportedModel, export_model, size_unit
-from stya2k_jax.export_command import parse_size
-from stya2k_jax.model import StyA2K
-from stya2k_jax.settings import fingerprint_of_model
+from stya2k_jax import UserError, load
+from stya2k_jax.commands.export import parse_size
+from stya2k_jax.export.export_model import (
+    FIXED_SIZES_ONLY,
+    HALVES,
+    ExportedModel,
+    export_model,
+    size_unit,
+)
+from stya2k_jax.network import attention
+from stya2k_jax.network.architecture import BASELINES, VARIANTS, Architecture
+from stya2k_jax.network.convolution import on_cpu, portable_form
+from stya2k_jax.network.model import StyA2K
+from stya2k_jax.training.run_directory import fingerprint_of_model
 from tests.small_model import pictures, small_model
 
 pytestmark = pytest.mark.export

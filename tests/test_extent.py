@@ -15,13 +15,13 @@ from flax import nnx
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax import convolution, cpu_convolution
-from stya2k_jax.a2k import A2K, RealBlocks
-from stya2k_jax.architecture import STYLED_TAPS, TAPS, VARIANTS
-from stya2k_jax.extent import Extent
-from stya2k_jax.layers import Conv3x3
-from stya2k_jax.pooling import avg_pool, max_pool
-from stya2k_jax.stats import mean_and_std, normalize
+from stya2k_jax.network import convolution, cpu_convolution
+from stya2k_jax.network.a2k import A2K, RealBlocks
+from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, VARIANTS
+from stya2k_jax.network.layers import Conv3x3
+from stya2k_jax.network.normalization import mean_and_std, normalize
+from stya2k_jax.network.pooling import avg_pool, max_pool
+from stya2k_jax.network.sizes import Extent
 from tests import loop_reference as loop
 from tests.small_model import small_model
 

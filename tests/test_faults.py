@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from stya2k_jax.checkpoint import Checkpoints
+from stya2k_jax.weights.run_checkpoints import Checkpoints
 from tests.launch import (
     Run,
     hash_of,

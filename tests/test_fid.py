@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.fid import art_fid, frechet_distance
+from stya2k_jax.metrics.fid import art_fid, frechet_distance
 
 
 def features(seed: int, n: int = 50, d: int = 6) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stya2k_jax.files import write_whole
+from stya2k_jax.files.atomic import write_whole
 
 
 def fail_after(text: str, error: BaseException):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.frame_folders import FolderReader, FolderWriter
+from stya2k_jax.video.frame_folders import FolderReader, FolderWriter
 
 
 def saved(folder, **levels):

@@ -13,18 +13,18 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
-from stya2k_jax import training
-from stya2k_jax.a2k import A2K
-from stya2k_jax.architecture import TAPS, Architecture
-from stya2k_jax.convert import (
+from stya2k_jax.conversion.released_model import (
     RELEASED_FILES,
     encoder_from_vgg,
     model_from_release,
     read_state_dict,
     release_from_model,
 )
-from stya2k_jax.model import StyA2K
-from stya2k_jax.weights import assemble
+from stya2k_jax.network.a2k import A2K
+from stya2k_jax.network.architecture import TAPS, Architecture
+from stya2k_jax.network.model import StyA2K
+from stya2k_jax.training import step as training
+from stya2k_jax.weights.model_files import assemble
 from tests.recipe import (
     GOLDEN_DIGEST,
     initial_weights,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax import images
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import (
+from stya2k_jax.pictures import reading as images
+from stya2k_jax.pictures.reading import (
     PictureError,
     crop_square,
     decode_picture,

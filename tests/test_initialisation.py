@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stya2k_jax.architecture import Architecture
-from stya2k_jax.initialisation import initialise
-from stya2k_jax.weights import named_arrays, new_painter
+from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.training.initial_weights import initialise
+from stya2k_jax.weights.model_files import named_arrays, new_painter
 from tests.small_model import WIDTH
 
 ARCHITECTURE = Architecture(width=WIDTH)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.jpeg_window import decode_window, write_jpeg
+from stya2k_jax.data.jpeg_window import decode_window, write_jpeg
 
 
 def picture(width: int, height: int) -> Image.Image:

@@ -11,9 +11,8 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 import stya2k_jax
-from stya2k_jax.architecture import Architecture
-from stya2k_jax.checkpoint import Checkpoints
-from stya2k_jax.weights import (
+from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.weights.model_files import (
     ARCHITECTURE_FILE,
     ENCODER_FILE,
     PAINTER_FILE,
@@ -24,6 +23,7 @@ from stya2k_jax.weights import (
     save_encoder,
     save_model,
 )
+from stya2k_jax.weights.run_checkpoints import Checkpoints
 from tests.small_model import WIDTH, small_model
 
 ARCHITECTURE = Architecture(width=WIDTH)

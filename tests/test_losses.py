@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stya2k_jax import losses
-from stya2k_jax.architecture import MATCHED_TAPS, Architecture
-from stya2k_jax.blocks import real_points
-from stya2k_jax.ladder import ladder, resize_nearest
+from stya2k_jax.network.architecture import MATCHED_TAPS, Architecture
+from stya2k_jax.network.blocks import real_points
+from stya2k_jax.network.ladder import ladder, resize_nearest
+from stya2k_jax.training import losses
 from tests import loop_reference
 from tests.small_model import assert_best_but_for_rounding, encode, pictures
 

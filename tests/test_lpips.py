@@ -8,10 +8,10 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from stya2k_jax.convert import read_state_dict, save_state_dict
-from stya2k_jax.convert_lpips import join
-from stya2k_jax.lpips import BACKBONES, Lpips, expected_shapes, load_lpips
-from stya2k_jax.weights import WeightsError
+from stya2k_jax.commands.convert_lpips import join
+from stya2k_jax.conversion.released_model import read_state_dict, save_state_dict
+from stya2k_jax.metrics.lpips import BACKBONES, Lpips, expected_shapes, load_lpips
+from stya2k_jax.weights.model_files import WeightsError
 from tests.recipe import needs_reference, reference_path
 from tests.small_model import pictures
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from stya2k_jax import manifest
+from stya2k_jax.files import directory_manifest as manifest
 
 
 @pytest.fixture

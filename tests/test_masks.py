@@ -6,8 +6,15 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import PictureError
-from stya2k_jax.masks import as_mask, fit_mask, keep_content, read_mask, reduce_mask, style_masks
+from stya2k_jax.pictures.masks import (
+    as_mask,
+    fit_mask,
+    keep_content,
+    read_mask,
+    reduce_mask,
+    style_masks,
+)
+from stya2k_jax.pictures.reading import PictureError
 
 
 def drawn(seed: int, *shape: int) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax import metrics
-from stya2k_jax.architecture import TAPS
-from stya2k_jax.convert import encoder_from_vgg, read_state_dict
+from stya2k_jax.conversion.released_model import encoder_from_vgg, read_state_dict
 from stya2k_jax.errors import UserError
+from stya2k_jax.metrics import content_and_style as metrics
+from stya2k_jax.network.architecture import TAPS
 from tests.recipe import needs_reference, reference_path
 from tests.small_model import pictures
 

@@ -15,9 +15,9 @@ from flax import nnx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax.architecture import STYLED_TAPS, TAPS, VARIANTS, Architecture
-from stya2k_jax.model import StyA2K
-from stya2k_jax.weights import (
+from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, VARIANTS, Architecture
+from stya2k_jax.network.model import StyA2K
+from stya2k_jax.weights.model_files import (
     assemble,
     named_arrays,
     new_encoder,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stya2k_jax.architecture import TAPS, Architecture
-from stya2k_jax.narrowing import narrow_encoder
-from stya2k_jax.weights import named_arrays, new_encoder, with_arrays
+from stya2k_jax.network.architecture import TAPS, Architecture
+from stya2k_jax.training.narrow_encoder import narrow_encoder
+from stya2k_jax.weights.model_files import named_arrays, new_encoder, with_arrays
 from tests.small_model import WIDTH, pictures
 
 WIDE = Architecture(width=2 * WIDTH)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stya2k_jax.orientation import to_stored, to_upright
+from stya2k_jax.video.orientation import to_stored, to_upright
 
 ONE, W = 1 << 16, 1 << 30
 PICTURE = np.arange(2 * 3 * 3).reshape(2, 3, 3)

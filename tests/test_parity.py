@@ -12,11 +12,15 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
-from stya2k_jax import training
-from stya2k_jax.architecture import STYLED_TAPS, TAPS, VARIANTS, Architecture
-from stya2k_jax.convert import encoder_from_vgg, model_from_release, release_from_model
-from stya2k_jax.model import StyA2K
-from stya2k_jax.weights import assemble
+from stya2k_jax.conversion.released_model import (
+    encoder_from_vgg,
+    model_from_release,
+    release_from_model,
+)
+from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, VARIANTS, Architecture
+from stya2k_jax.network.model import StyA2K
+from stya2k_jax.training import step as training
+from stya2k_jax.weights.model_files import assemble
 from tests.recipe import initial_weights, recipe_weights
 from tests.small_model import chosen_blocks, pictures
 from tests.test_model import changed

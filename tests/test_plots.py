@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stya2k_jax import plots
+from stya2k_jax.reports import plots
 
 
 def circles(svg: str) -> list[tuple[float, float]]:

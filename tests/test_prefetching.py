@@ -7,7 +7,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from stya2k_jax.prefetching import prefetched
+from stya2k_jax.video.prefetching import prefetched
 
 
 def test_items_come_in_order_and_the_thread_ends():

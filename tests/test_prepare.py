@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.data import batches
-from stya2k_jax.drawing import draw_content
+from stya2k_jax.data.batches import batches
+from stya2k_jax.data.opening import open_source
+from stya2k_jax.data.packing import write_shards
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import PictureError, squash
-from stya2k_jax.shards import write_shards
-from stya2k_jax.sources import open_source
+from stya2k_jax.pictures.reading import PictureError, squash
+from stya2k_jax.pictures.synthetic import draw_content
 from tests.commands import run_command
 
 SIZE = 48

@@ -13,12 +13,18 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import stya2k_jax.programs
-from stya2k_jax.architecture import BASELINES, STYLED_TAPS, Architecture
-from stya2k_jax.blocks import balanced_block_size
-from stya2k_jax.model import StyA2K
-from stya2k_jax.programs import Programs, padded, tap_sizes
-from stya2k_jax.weights import assemble, named_arrays, named_leaves, new_painter, with_arrays
+import stya2k_jax.inference.programs
+from stya2k_jax.inference.programs import Programs, padded, tap_sizes
+from stya2k_jax.network.architecture import BASELINES, STYLED_TAPS, Architecture
+from stya2k_jax.network.blocks import balanced_block_size
+from stya2k_jax.network.model import StyA2K
+from stya2k_jax.weights.model_files import (
+    assemble,
+    named_arrays,
+    named_leaves,
+    new_painter,
+    with_arrays,
+)
 from tests import loop_reference as loop
 from tests.small_model import pictures, small_model
 
@@ -38,7 +44,7 @@ def garbage():
         return x
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stya2k_jax.programs, "padded", among_garbage)
+        patch.setattr(stya2k_jax.inference.programs, "padded", among_garbage)
         yield
 
 

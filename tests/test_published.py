@@ -6,7 +6,7 @@ import re
 import pytest
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.published import read_published
+from stya2k_jax.evaluation.published import read_published
 
 SETTINGS = {
     "size_px": 256,

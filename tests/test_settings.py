@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from stya2k_jax import settings
+from stya2k_jax.data.opening import open_sources
 from stya2k_jax.errors import UserError
-from stya2k_jax.sources import open_sources
+from stya2k_jax.training import run_directory as settings
 
 FROZEN = {"encoder": {"kernel": np.arange(6.0)}}
 MUTATIONS = dict(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax.shapes import MOST_SHAPES, MULTIPLE_PX, SMALLEST_PX, Shapes, plan
+from stya2k_jax.inference.program_shapes import MOST_SHAPES, MULTIPLE_PX, SMALLEST_PX, Shapes, plan
 
 PROGRAM_PX = 2_000_000
 

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 
-from stya2k_jax import showcase
-from stya2k_jax.drawing import STYLES
-from stya2k_jax.images import read_picture
-from stya2k_jax.pairs import Pair
-from stya2k_jax.report import page
-from stya2k_jax.report_pictures import Thumbnails, picture_grid
-from stya2k_jax.stylizing import Stylizer
+from stya2k_jax.demo import showcase
+from stya2k_jax.evaluation.report import page
+from stya2k_jax.inference.stylizer import Stylizer
+from stya2k_jax.pictures.names import Pair
+from stya2k_jax.pictures.reading import read_picture
+from stya2k_jax.pictures.synthetic import STYLES
+from stya2k_jax.reports.picture_grids import Thumbnails, picture_grid
 from tests.small_model import small_model
 
 SIZE = 32

@@ -8,8 +8,8 @@ pytest.importorskip("cv2")
 import cv2
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.smoothing import Smoother
-from stya2k_jax.warping import known_points, moving_window, warping_error_1
+from stya2k_jax.video.smoothing import Smoother
+from stya2k_jax.video.warping import known_points, moving_window, warping_error_1
 
 NOISE = 20.0
 

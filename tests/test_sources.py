@@ -16,9 +16,9 @@ from array_record.python import array_record_module
 from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
+from stya2k_jax.data.opening import check_enough, open_source, open_sources
 from stya2k_jax.errors import UserError
-from stya2k_jax.images import PictureError
-from stya2k_jax.sources import check_enough, open_source, open_sources
+from stya2k_jax.pictures.reading import PictureError
 
 
 def picture_file(level: int, kind: str = "PNG") -> bytes:

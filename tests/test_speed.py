@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.speed import measure_in_own_process, sentence
-from stya2k_jax.weights import save_model
+from stya2k_jax.evaluation.speed import measure_in_own_process, sentence
+from stya2k_jax.weights.model_files import save_model
 from tests.small_model import small_model
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stya2k_jax.stats import mean_and_std, normalize
+from stya2k_jax.network.normalization import mean_and_std, normalize
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 1, 2, 4), (3, 9, 1, 1)])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.pairs import Pair
-from stya2k_jax.study import QUESTIONS, sum_votes, wilson_interval, write_study
+from stya2k_jax.pictures.names import Pair
+from stya2k_jax.reports.study_page import QUESTIONS, sum_votes, wilson_interval, write_study
 
 CONTENTS = {f"c{i}": Path(f"c{i}.png") for i in range(3)}
 STYLES = {"</script>": Path("s.png")}

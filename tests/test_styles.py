@@ -13,10 +13,10 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from stya2k_jax import Stylizer, UserError
-from stya2k_jax.loading import MINI_FILE
-from stya2k_jax.model import StyA2K
-from stya2k_jax.styles import Style, is_style_file, normalised_weights
-from stya2k_jax.weights import (
+from stya2k_jax.inference.style import Style, is_style_file, normalised_weights
+from stya2k_jax.network.model import StyA2K
+from stya2k_jax.weights.loading import MINI_FILE
+from stya2k_jax.weights.model_files import (
     assemble,
     named_arrays,
     named_leaves,

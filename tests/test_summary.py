@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stya2k_jax.summary import bootstrap_interval, summarise
+from stya2k_jax.evaluation.summary import bootstrap_interval, summarise
 
 
 def rows_of(values: np.ndarray) -> list[dict]:

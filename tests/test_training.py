@@ -10,10 +10,10 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
-from stya2k_jax import training
-from stya2k_jax.architecture import Architecture
 from stya2k_jax.errors import UserError
-from stya2k_jax.weights import new_encoder, new_painter
+from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.training import step as training
+from stya2k_jax.weights.model_files import new_encoder, new_painter
 from tests.small_model import WIDTH, pictures
 
 ARCHITECTURE = Architecture(width=WIDTH)

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from stya2k_jax import Stylizer
-from stya2k_jax.clips import Clip, Motion, pan
 from stya2k_jax.errors import UserError
-from stya2k_jax.results import ROWS_FILE, Results
-from stya2k_jax.video import measure_clip, measure_clips, stylize_clips
+from stya2k_jax.evaluation.clips.clip import Clip, Motion, pan
+from stya2k_jax.evaluation.clips.measure import measure_clip, measure_clips, stylize_clips
+from stya2k_jax.files.json_files import ROWS_FILE, Results
 from tests.small_model import small_model
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stya2k_jax.warping import (
+from stya2k_jax.video.warping import (
     known_points,
     moving_window,
     occluded,

@@ -1,0 +1,1 @@
+"""The commands of `stya2k`, one file each; command_line holds what they share."""

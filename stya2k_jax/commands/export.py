@@ -1,0 +1,53 @@
+"""The command `python -m stya2k_jax.export`, also `stya2k-export`."""
+
+import re
+from pathlib import Path
+
+from absl import flags
+
+from stya2k_jax.commands import command_line
+from stya2k_jax.errors import UserError
+from stya2k_jax.export.export_model import FORMATS, HALVES, MANIFEST_FILE, Size, export_model
+from stya2k_jax.weights.loading import MINI, load
+
+
+def main() -> None:
+    """Exports a model; see `stya2k_jax.export.export_model`."""
+    checkpoint = flags.DEFINE_string(
+        "checkpoint", MINI, "Model of convert_vgg.py, run of train.py, or the small model."
+    )
+    form = flags.DEFINE_enum("format", "stablehlo", list(FORMATS), "Of the programs.")
+    output = flags.DEFINE_string("output", None, "Directory to make.", required=True)
+    sizes = {
+        f"{half}_size": flags.DEFINE_string(
+            f"{half}_size", "", f"Height x width of all {half}s, such as 512x384; or of any."
+        )
+        for half in HALVES
+    }
+
+    def run(_) -> None:
+        fixed = {name: parse_size(flag.value, name) for name, flag in sizes.items()}
+        model = load(checkpoint.value, dtype="float32")
+        manifest = export_model(model, output.value, form.value, **fixed)
+        for program in manifest["programs"].values():
+            path = Path(output.value, program["file"])
+            print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+        print(f"{Path(output.value, MANIFEST_FILE)} says how to run them.")
+
+    command_line.run(run)
+
+
+def parse_size(text: str, flag: str) -> Size | None:
+    """Reads a size such as `512x384`, height first; None of an empty text.
+
+    Raises:
+      UserError: anything else.
+    """
+    match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", text)
+    if text and not match:
+        raise UserError(f"--{flag}={text} is no size; give height x width in pixels, as 512x384.")
+    return (int(match[1]), int(match[2])) if match else None
+
+
+if __name__ == "__main__":
+    main()

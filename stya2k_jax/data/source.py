@@ -1,0 +1,48 @@
+"""What a collection of pictures is, wherever they are kept."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from PIL import Image
+
+from stya2k_jax.data.jpeg_window import Box
+from stya2k_jax.pictures.reading import squash
+
+
+class Source(Sequence):
+    """A collection of pictures that are read when they are asked for.
+
+    It can be pickled, so that worker processes read from it. `str(source)` is what a user gave to
+    open it.
+    """
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Image.Image:
+        """Returns a picture as RGB.
+
+        Raises:
+          PictureError: names the picture and says why it cannot be read.
+          IndexError: there is no such picture.
+        """
+
+    def crop(self, index: int, size_px: int, box: Box) -> Image.Image:
+        """Returns a part of the picture squashed to a square; errors as `__getitem__`."""
+        return squash(self[index], size_px).crop(box)
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """Returns what a message calls the picture."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Returns hex digits that change when the collection does, without reading pictures."""
+
+
+def digest(parts: Iterable[Any]) -> str:
+    """Returns the SHA-256 of the parts' representations, in hex digits."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(repr(part).encode("utf-8", "surrogateescape") + b"\n")
+    return found.hexdigest()

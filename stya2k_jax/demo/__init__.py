@@ -1,0 +1,4 @@
+"""The page of `stya2k demo`, and the showcase page of `make demo`.
+
+Read server, page, painting; showcase, examples.
+"""

@@ -1,0 +1,293 @@
+"""The demo's page, `build`, and what its button does, `paint`, which knows nothing of pages."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from stya2k_jax.demo.showcase import contents_and_styles
+from stya2k_jax.errors import UserError
+from stya2k_jax.inference.stylizer import COLORS
+from stya2k_jax.pictures.reading import FORMATS, PictureError, decode_picture, resize_short_side
+
+MAX_STYLES = 4
+MAX_ALPHA = 1.5
+SIZES_PX = (128, 1024)  # smallest and largest short side
+
+# Of an upload, whose sender the server does not know.
+MAX_FILE_BYTES = 32 * 2**20
+MAX_PIXELS = 50_000_000
+MAX_ASPECT = 4  # long side to short side, which after resizing decides about time and memory
+
+MAX_WAITING = 20  # requests
+KEEP_FILES_S = 3600  # uploads and results
+SHOW_ERROR_S = 20
+
+EXAMPLES_PX = 384
+_CSS = """
+.gradio-container { max-width: 1200px !important; margin: 0 auto !important }
+.weight :is(.min_value, .max_value) { display: none }
+.weight input[type=range] { min-width: 0; width: 100% }
+"""
+
+
+def paint(
+    stylizer: Any,
+    content: str | Path | None,
+    styles: Sequence[str | Path | None],
+    weights: Sequence[float],
+    *,
+    alpha: float,
+    size_px: int,
+    preserve_color: str,
+    report: Callable[[float, str], Any] = lambda done, what: None,
+) -> tuple[Image.Image, Image.Image]:
+    """Paints an uploaded content in a mixture of uploaded styles.
+
+    Args:
+      stylizer: a `stya2k_jax.Stylizer`.
+      content: picture file.
+      styles: picture files; None where no picture was given.
+      weights: of the styles, from 0 to 1 each; they are divided by their sum.
+      alpha: strength, from 0 to `MAX_ALPHA`.
+      size_px: short side to which content and styles are resized, within `SIZES_PX`.
+      preserve_color: one of `COLORS`, as in `Stylizer`.
+      report: is told the fraction done and what is done next.
+
+    Returns:
+      The resized content and the painted picture, of one size.
+
+    Raises:
+      UserError: something is missing, not a picture, too large or out of its range.
+    """
+    _check_settings(weights, alpha, size_px, preserve_color)
+    if content is None:
+        raise UserError("There is no content yet; upload a picture or click an example.")
+    given = {i: path for i, path in enumerate(styles) if path is not None}
+    if not given:
+        raise UserError("There is no style yet; upload a picture or click an example.")
+    total = sum(weights[i] for i in given)
+    if not total:
+        raise UserError("All styles have weight 0; give one of them more.")
+
+    report(0, "Reading the pictures")
+    before = read_upload(content, "The content", size_px)
+    shares, pictures = [], []
+    for i, path in given.items():
+        if weights[i]:
+            pictures.append(read_upload(path, f"Style {i + 1}", size_px))
+            shares.append(weights[i] / total)
+    report(0.2, "Looking at the styles")
+    style = stylizer.encode_style(pictures, weights=shares)
+    report(0.5, "Painting")
+    return before, stylizer(before, style, alpha=alpha, preserve_color=preserve_color)
+
+
+def read_upload(path: str | Path, name: str, size_px: int) -> Image.Image:
+    """Reads a picture of unknown origin as RGB, its short side resized to `size_px`.
+
+    Nothing is decoded before its size is known to be fair: a small file can be a huge picture.
+
+    Raises:
+      PictureError: calls the picture `name`, since its path means nothing to who uploaded it.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise PictureError(f"{name} is no longer on the server; upload it again.") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise PictureError(
+            f"{name} has {len(data) / 2**20:.1f} MB; give a file of at most "
+            f"{MAX_FILE_BYTES // 2**20} MB."
+        )
+    width, height = _promised_size(data)
+    if width * height > MAX_PIXELS:
+        raise PictureError(
+            f"{name} has {width}×{height} pixels; give at most {MAX_PIXELS // 10**6} megapixels."
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PictureError(
+            f"{name} has {width}×{height} pixels; its long side may be at most {MAX_ASPECT} times "
+            "its short side. Crop it."
+        )
+    return resize_short_side(decode_picture(data, name), size_px)
+
+
+def _check_settings(
+    weights: Sequence[float], alpha: float, size_px: int, preserve_color: str
+) -> None:
+    # The page offers nothing else, but who sends a request need not use the page.
+    low, high = SIZES_PX
+    if not 0 <= alpha <= MAX_ALPHA:
+        raise UserError(f"The strength is {alpha}; choose one from 0 to {MAX_ALPHA}.")
+    if not low <= size_px <= high:
+        raise UserError(f"The size is {size_px} pixels; choose one from {low} to {high}.")
+    if preserve_color not in COLORS:
+        raise UserError(f"Colours are kept by {', '.join(COLORS)}, not by {preserve_color!r}.")
+    if not all(0 <= weight <= 1 for weight in weights):
+        raise UserError("The weight of a style is not from 0 to 1; choose another.")
+
+
+def _promised_size(data: bytes) -> tuple[int, int]:
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            return image.size
+    except Exception:  # `decode_picture` runs into it again and says it in words
+        return 1, 1
+
+
+def build(stylizer: Any) -> Any:
+    """Lays the page out.
+
+    Pictures are painted one at a time; requests wait in a queue, and each is answered to the
+    browser that sent it alone. Nothing here is kept from one request to the next.
+
+    Args:
+      stylizer: a `stya2k_jax.Stylizer`.
+
+    Returns:
+      `gradio.Blocks`.
+    """
+    import gradio as gr
+
+    told = gr.Progress()
+
+    def on_paint(given: dict, progress=told):
+        try:
+            return paint(
+                stylizer,
+                _path(given[content]),
+                [_path(given[slot]) for slot in slots],
+                [given[weight] for weight in weights],
+                alpha=given[alpha],
+                size_px=given[size_px],
+                preserve_color=given[colour],
+                report=lambda done, what: progress(done, desc=what),
+            )
+        except UserError as error:
+            raise shown(str(error)) from error
+        except Exception as error:
+            if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+                raise shown("This size needs too much memory; choose a smaller one.") from error
+            raise shown(
+                "The server met an error of its own, which its output describes.",
+                print_exception=True,
+            ) from error
+
+    def shown(message: str, print_exception: bool = False) -> gr.Error:
+        # Gradio renders HTML.
+        return gr.Error(escape(message), SHOW_ERROR_S, print_exception=print_exception)
+
+    def on_style_example(index, *slots):
+        free = next((i for i, slot in enumerate(slots) if slot is None), None)
+        if free is None:
+            gr.Info(f"All {MAX_STYLES} styles are taken; remove one first.")
+        chosen = style_examples[index]
+        return [chosen if i == free else gr.skip() for i in range(MAX_STYLES)]
+
+    contents, styles = contents_and_styles(EXAMPLES_PX)
+    content_examples, style_examples = list(contents.values()), list(styles.values())
+
+    # What was uploaded is handed on as the file it is (`preprocess=False`): Gradio would decode it.
+    hidden = dict(api_visibility="private", preprocess=False)
+    upload = dict(format="png", sources=["upload"], buttons=[])
+    with gr.Blocks(
+        title="StyA2K", analytics_enabled=False, delete_cache=(KEEP_FILES_S // 6, KEEP_FILES_S)
+    ) as page:
+        gr.Markdown(
+            "# StyA2K\nPaints a picture in the style of another one, or in a mixture of up to "
+            f"{MAX_STYLES}. Pictures stay on the machine that runs this page."
+        )
+        with gr.Row():
+            with gr.Column():
+                content = gr.Image(label="Content", height=300, elem_id="content", **upload)
+                content_dataset = _examples(gr, "Example contents", content_examples)
+                with gr.Row():
+                    slots, weights = [], []
+                    for i in range(1, MAX_STYLES + 1):
+                        with gr.Column(min_width=120):
+                            slots.append(
+                                gr.Image(
+                                    label=f"Style {i}",
+                                    placeholder="Upload" if i == 1 else "Optional",
+                                    height=140,
+                                    elem_id=f"style-{i}",
+                                    **upload,
+                                )
+                            )
+                            weights.append(
+                                gr.Slider(
+                                    *(0, 1, 1),
+                                    step=0.05,
+                                    label="Weight",
+                                    buttons=[],
+                                    elem_id=f"weight-{i}",
+                                    elem_classes="weight",
+                                )
+                            )
+                style_dataset = _examples(gr, "Example styles", style_examples)
+            with gr.Column():
+                result = gr.ImageSlider(
+                    label="Before | after",
+                    format="png",
+                    interactive=False,
+                    height=420,
+                    elem_id="result",
+                )
+                button = gr.Button("Paint", variant="primary", elem_id="paint")
+                alpha = gr.Slider(
+                    *(0, MAX_ALPHA, 1),
+                    step=0.05,
+                    label="Strength",
+                    info="0 keeps the content, 1 is what was trained, more exaggerates",
+                    elem_id="alpha",
+                )
+                size_px = gr.Slider(
+                    *(*SIZES_PX, 512),
+                    step=64,
+                    label="Size",
+                    info="Short side in pixels; the first picture of a new size takes longer",
+                    elem_id="size",
+                )
+                colour = gr.Radio(
+                    COLORS,
+                    value="none",
+                    label="Keep the content's colours",
+                    info="luminance: only lightness is painted; match: recolours the style first",
+                    elem_id="colour",
+                )
+
+        given = {content, *slots, *weights, alpha, size_px, colour}
+        button.click(on_paint, given, result, concurrency_limit=1, **hidden)
+        content_dataset.click(
+            lambda index: content_examples[index], content_dataset, content, queue=False, **hidden
+        )
+        # In the queue, without which a message does not get to the page.
+        style_dataset.click(
+            on_style_example, [style_dataset, *slots], slots, concurrency_limit=None, **hidden
+        )
+    # Without open routes nobody passes the queue by.
+    return page.queue(max_size=MAX_WAITING, api_open=False)
+
+
+def look() -> dict[str, Any]:
+    """Returns the theme and the style sheet, both of which a server is given beside the page."""
+    from gradio import themes
+
+    # Gradio 6.31 ships its default font's weight 600 with few of the letters.
+    font = themes.LocalFont("Source Sans Pro", weights=(400, 700))
+    return dict(theme=themes.Default(font=(font, "system-ui", "sans-serif")), css=_CSS)
+
+
+def _examples(gr: Any, label: str, pictures: Sequence[Image.Image]) -> Any:
+    shown = gr.Image(format="png", render=False)
+    return gr.Dataset(
+        label=label, components=[shown], samples=[[x] for x in pictures], type="index"
+    )
+
+
+def _path(upload: dict | None) -> str | None:
+    return upload and upload["path"]

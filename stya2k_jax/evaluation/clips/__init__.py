@@ -1,0 +1,4 @@
+"""Warping errors of clips whose flow is known or estimated.
+
+Read clip, rendered, measure, evaluate.
+"""

@@ -1,0 +1,126 @@
+"""How long a model takes for a picture and how much memory, measured in a process of its own."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stya2k_jax.errors import UserError
+
+WARM_UP_RUNS = 2  # the first one compiles
+
+
+def measure_in_own_process(checkpoint: Path, size_px: int, runs: int) -> dict[str, Any]:
+    """Returns `measure` of a model in a fresh process, whose memory holds nothing else.
+
+    Raises:
+      UserError: the process failed; says why.
+    """
+    command = [sys.executable, "-m", "stya2k_jax.evaluation.speed", f"--checkpoint={checkpoint}"]
+    command += [f"--size={size_px}", f"--runs={runs}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        _, refused, reason = f"\n{done.stderr.strip()}".rpartition("\nerror: ")
+        if refused:
+            raise UserError(f"{checkpoint} could not be timed: {reason}")
+        raise UserError(
+            f"{checkpoint} could not be timed; --timing_runs=0 leaves that out. "
+            f"{' '.join(command)} ended with {done.returncode} and said: "
+            f"{done.stderr.strip()[-500:]}"
+        )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(checkpoint: Path, size_px: int, runs: int) -> dict[str, Any]:
+    """Times one content with one style, both encoded, compiled and without reading or writing.
+
+    Args:
+      checkpoint: model directory or run.
+      size_px: side of both pictures.
+      runs: how often, after two that warm up.
+
+    Returns:
+      `seconds` (median), `quartiles`, `fastest`, `runs`, `size_px`, `batch`, `dtype`, `device`,
+      `cores` (that this process may use) and `peak_bytes`: on an accelerator the device's, else
+      the largest resident set of this process with all its libraries.
+    """
+    import os
+
+    import jax
+    from flax import nnx
+
+    from stya2k_jax.weights.loading import load
+
+    model = load(checkpoint)
+    graph, state = nnx.split(model)
+    forward = jax.jit(lambda state, *pictures: nnx.merge(graph, state)(*pictures))
+    noise = np.random.default_rng(0).uniform(size=(2, 1, size_px, size_px, 3)).astype(np.float32)
+    state, content, style = jax.device_put((state, *noise))
+    seconds = []
+    for _ in range(WARM_UP_RUNS + runs):
+        start = time.perf_counter()
+        forward(state, content, style).block_until_ready()
+        seconds.append(time.perf_counter() - start)
+    low, median, high = np.percentile(seconds[WARM_UP_RUNS:], [25, 50, 75])
+    return {
+        "seconds": float(median),
+        "quartiles": [float(low), float(high)],
+        "fastest": min(seconds[WARM_UP_RUNS:]),
+        "runs": runs,
+        "size_px": size_px,
+        "batch": 1,
+        "dtype": model.architecture.dtype,
+        "device": jax.devices()[0].device_kind,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "peak_bytes": _peak_bytes(jax.devices()[0]),
+    }
+
+
+def sentence(name: str, found: dict[str, Any]) -> str:
+    """Says a measurement in words."""
+    low, high = found["quartiles"]
+    kind = "device memory" if found["device"] != "cpu" else "resident memory of its process"
+    return (
+        f"{name}: {found['seconds']:.4g} s a picture (median of {found['runs']} runs, quartiles "
+        f"{low:.4g} to {high:.4g}, fastest {found['fastest']:.4g}) at {found['size_px']} x "
+        f"{found['size_px']}, batch {found['batch']}, {found['dtype']}, content and style encoded, "
+        f"no reading or writing, on {found['device']} with {found['cores']} cores, other work not "
+        f"excluded; peak {kind} {found['peak_bytes'] / 2**20:.0f} MiB."
+    )
+
+
+def _peak_bytes(device) -> int:
+    statistics = device.memory_stats()
+    if statistics and "peak_bytes_in_use" in statistics:
+        return statistics["peak_bytes_in_use"]
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux, where getrusage counts the process that started this one too
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    import resource  # not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def main() -> None:
+    """Prints a model's `measure` as a line of JSON."""
+    from absl import flags
+
+    from stya2k_jax.commands import command_line
+
+    checkpoint = flags.DEFINE_string("checkpoint", None, "Model or run.", required=True)
+    size = flags.DEFINE_integer("size", 512, "Side of the pictures.", lower_bound=1)
+    runs = flags.DEFINE_integer("runs", 20, "How often.", lower_bound=1)
+    command_line.run(
+        lambda _: print(json.dumps(measure(Path(checkpoint.value), size.value, runs.value)))
+    )
+
+
+if __name__ == "__main__":
+    main()

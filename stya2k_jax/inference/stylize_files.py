@@ -1,0 +1,218 @@
+"""Files in, files out: every content, picture or clip, in every style or in a blend of all."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from stya2k_jax.errors import UserError
+from stya2k_jax.inference.attention_pictures import attention_pictures, save_attention
+from stya2k_jax.inference.style import Style, is_style_file
+from stya2k_jax.inference.stylizer import Stylizer
+from stya2k_jax.pictures.names import Pair, by_name
+from stya2k_jax.pictures.reading import (
+    PictureError,
+    find_pictures,
+    read_picture,
+    resize_short_side,
+    resized_size,
+    upright_size,
+    write_png,
+)
+from stya2k_jax.video.stylize_clip import Stopped, is_clip, stylize_clip
+
+STYLES_AT_ONCE = 8  # whose keys are kept in memory while all contents pass
+FRAMES_AT_ONCE = 4
+PICTURE_SIZE_PX = 512
+
+
+class Styling(NamedTuple):
+    """What styles are made of.
+
+    Attributes:
+      paths: picture files, or styles that were saved.
+      size_px: short side to which pictures are resized; 0 keeps their size.
+      weights: of a blend of all; None: equal, where they are blended.
+      blended: one style of all, not each by itself.
+      block_policy: as `Stylizer.encode_style` takes it.
+      save_to: a directory for the encoded styles, or None.
+    """
+
+    paths: Sequence[Path]
+    size_px: int = 512
+    weights: Sequence[float] | None = None
+    blended: bool = False
+    block_policy: str = "trained"
+    save_to: Path | None = None
+
+
+def stylize_files(
+    stylizer: Stylizer,
+    contents: Sequence[Path],
+    styling: Styling,
+    output: Path,
+    *,
+    content_size: int | None = None,
+    fps: float | None = None,
+    smoothing: float = 0.0,
+    attention_at: tuple[int, int] | None = None,
+    **options: Any,
+) -> dict[Path, str]:
+    """Stylizes files as `output/{content}_stylized_{style}.png`, or .mp4, with progress bars.
+
+    Args:
+      stylizer: the model.
+      contents: picture files and clips.
+      styling: the styles; a blend is called `{style}+{style}`.
+      output: directory, made where needed.
+      content_size: short side in pixels to which contents are resized; 0 keeps their size. None:
+        512 for pictures, 0 for clips.
+      fps: frames per second of folders, which are clips.
+      smoothing: of clips, as `stylize_clip` takes it.
+      attention_at: row and column of a content's pixel; what it attends to is shown in the
+        directory `output/{content}_stylized_{style}_attention`.
+      **options: of `Stylizer.__call__`.
+
+    Returns:
+      Each file that could not be read, with the reason; the results it is in are missing.
+
+    Raises:
+      UserError: two contents or two styles of one name, whose results would overwrite each other.
+    """
+    contents = list(by_name("contents", contents).values())
+    styling = styling._replace(paths=list(by_name("styles", styling.paths).values()))
+    output.mkdir(parents=True, exist_ok=True)
+    failures: dict[Path, str] = {}
+    clips = [path for path in contents if path.is_dir() or is_clip(path)]
+    pictures = [path for path in contents if path not in clips]
+    sizes = (upright_size(path) for path in pictures)
+    picture_px = PICTURE_SIZE_PX if content_size is None else content_size
+    stylizer.prepare(resized_size(size, picture_px) for size in sizes if size is not None)
+    clip_options = dict(batch=FRAMES_AT_ONCE, smoothing=smoothing, size_px=content_size or 0)
+    count = 1 if styling.blended else len(styling.paths)
+    with tqdm(total=len(pictures) * count, unit="picture", disable=not pictures) as progress:
+        for styles in _groups(_encoded(stylizer, styling, failures), STYLES_AT_ONCE):
+            for path in pictures:
+                content = _read(path, picture_px, failures)
+                if content is None:
+                    continue
+                for name, style in styles:
+                    stem = Pair(path.stem, name).stem
+                    painted = stylizer(content, style, **options)
+                    write_png(output / f"{stem}.png", np.asarray(painted))
+                    if attention_at is not None:
+                        show_attention(
+                            stylizer, content, style, attention_at, output / f"{stem}_attention"
+                        )
+                    progress.update()
+            for path in clips:
+                for name, style in styles:
+                    target = output / f"{Pair(path.stem, name).stem}.mp4"
+                    paint = partial(stylizer, style=style, **options)
+                    try:
+                        rate = fps if path.is_dir() else None  # a file has its own
+                        done = stylize_clip(paint, path, target, fps=rate, **clip_options)
+                    except Stopped:
+                        raise
+                    except UserError as error:
+                        failures[path] = str(error)
+                        continue
+                    for note in done.notes:
+                        tqdm.write(f"{target}: {note}")
+    return failures
+
+
+def show_attention(
+    stylizer: Stylizer, content: Image.Image, style: Style, position: tuple[int, int], folder: Path
+) -> None:
+    """Writes what a pixel of a content attends to, over the first picture of a style.
+
+    Raises:
+      UserError: the pixel is outside the content, or the folder is not empty.
+    """
+    maps = stylizer.attention(content, style, position)
+    pictures = attention_pictures(maps, style.pictures[0][0], np.asarray(content))
+    save_attention(folder, pictures)
+
+
+def find_contents(paths: Iterable[str], fps: float | None = None) -> list[Path]:
+    """Returns the pictures and clips of files and folders, each once.
+
+    Args:
+      paths: files and folders.
+      fps: if given, a folder is itself a clip, of as many frames per second.
+
+    Raises:
+      PictureError: a path does not exist, or a folder holds neither.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        clips = sorted(p for p in path.rglob("*") if is_clip(p)) if path.is_dir() else []
+        if path.is_dir() and fps is not None:
+            found.append(path)
+            continue
+        try:
+            found += find_pictures(path)
+        except PictureError:
+            if not clips:
+                raise
+        found += clips
+    return list(dict.fromkeys(found))
+
+
+def _encoded(
+    stylizer: Stylizer, styling: Styling, failures: dict[Path, str]
+) -> Iterator[tuple[str, Style]]:
+    if styling.blended:
+        parts = {path: _style_source(stylizer, path, styling, failures) for path in styling.paths}
+        lacking = [path for path, part in parts.items() if part is None]
+        if lacking:
+            raise UserError(f"A blend needs all of its styles: {failures[lacking[0]]}")
+        found = [("+".join(path.stem for path in parts), list(parts.values()))]
+    else:
+        found = (
+            (path.stem, _style_source(stylizer, path, styling, failures)) for path in styling.paths
+        )
+    for name, source in found:
+        if source is None:
+            continue
+        encoded = isinstance(source, Style)
+        style = (
+            source
+            if encoded
+            else stylizer.encode_style(source, styling.weights, block_policy=styling.block_policy)
+        )
+        if styling.save_to is not None and not encoded:
+            style.save(styling.save_to / f"{name}.safetensors")
+        yield name, style
+
+
+def _style_source(
+    stylizer: Stylizer, path: Path, styling: Styling, failures: dict[Path, str]
+) -> Style | Image.Image | None:
+    if is_style_file(path):
+        return stylizer.load_style(path)
+    return _read(path, styling.size_px, failures)
+
+
+def _read(path: Path, size_px: int, failures: dict[Path, str]):
+    try:
+        return resize_short_side(read_picture(path), size_px)
+    except PictureError as error:
+        failures[path] = str(error)
+        return None
+
+
+def _groups(items: Iterator, size: int) -> Iterator[list]:
+    group = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

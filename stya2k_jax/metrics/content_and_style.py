@@ -1,0 +1,119 @@
+"""How far a stylized picture is from its content and its style: losses and SSIM, per picture.
+
+Published numbers of one name follow different definitions, so each function says which one it is.
+Everything here compares two batches picture by picture and returns one number for each, `[b]`.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from stya2k_jax.errors import UserError
+from stya2k_jax.network.architecture import TAPS
+from stya2k_jax.network.normalization import mean_and_std, normalize
+from stya2k_jax.training.losses import CONTENT_TAPS
+
+Taps = dict[str, jax.Array]
+Statistics = dict[str, tuple[jax.Array, jax.Array]]
+
+
+def content_terms(stylized: Taps, content: Taps) -> Taps:
+    """Content loss, form A, tap by tap; the loss is the sum of both (StyTr², `models/StyTR.py`).
+
+    MSE(N(F_cs), N(F_c)) at relu4_1 and relu5_1 = 2(1 - rho), with rho the correlation over space,
+    averaged over channels; so each term lies in [0, 4].
+
+    Args:
+      stylized: taps of the stylized pictures.
+      content: taps of their contents, of the same sizes.
+
+    Returns:
+      `{tap: [b]}`.
+    """
+    return {
+        tap: _mean_square(normalize(stylized[tap]) - normalize(content[tap]))
+        for tap in CONTENT_TAPS
+    }
+
+
+def raw_content_terms(stylized: Taps, content: Taps) -> Taps:
+    """Content loss, form B, tap by tap; the loss is the mean of both (MicroAST, `calc_cs_loss.py`).
+
+    MSE(F_cs, F_c) at relu4_1 and relu5_1, features as they are. Arguments as `content_terms`.
+    """
+    return {
+        tap: _mean_square(stylized[tap].astype(jnp.float32) - content[tap].astype(jnp.float32))
+        for tap in CONTENT_TAPS
+    }
+
+
+def statistics(taps: Taps) -> Statistics:
+    """Returns mu and sigma of every tap, all that the style loss needs of a picture."""
+    return {tap: mean_and_std(taps[tap]) for tap in TAPS}
+
+
+def style_terms(stylized: Statistics, style: Statistics) -> Taps:
+    """Style loss, tap by tap: the sum of all five is form A, their mean form B.
+
+    MSE(mu(F_cs), mu(F_s)) + MSE(sigma(F_cs), sigma(F_s)) at relu1_1 ... relu5_1, over channels.
+
+    Args:
+      stylized: `statistics` of the stylized pictures.
+      style: `statistics` of their styles, which may have any size.
+
+    Returns:
+      `{tap: [b]}`.
+    """
+    return {
+        tap: sum(_mean_square(x - y) for x, y in zip(stylized[tap], style[tap], strict=True))
+        for tap in TAPS
+    }
+
+
+def as_form_b(pictures: jax.Array, *, blue_first: bool, size_px: int) -> jax.Array:
+    """Changes pictures `[b, H, W, 3]` in [0, 1] to what form B's original script looked at.
+
+    Args:
+      pictures: RGB.
+      blue_first: give the channels to the encoder as BGR, as that script did (its encoder expects
+        RGB, so this is another measure and no improvement).
+      size_px: squash to this square, by the four nearest points as OpenCV does; 0 keeps the size.
+    """
+    if size_px:
+        shape = (pictures.shape[0], size_px, size_px, 3)
+        pictures = jax.image.resize(pictures, shape, "linear", antialias=False)
+        pictures = jnp.round(pictures * 255) / 255  # pictures of 8 bits stay such
+    return pictures[..., ::-1] if blue_first else pictures
+
+
+def ssim(x: np.ndarray, y: np.ndarray, form: str = "grey") -> float:
+    """Structural similarity of two uint8 pictures `[H, W, 3]`, by scikit-image.
+
+    Args:
+      x: a picture.
+      y: another of the same size.
+      form: `"grey"`: BT.601 grey of 8 bits, uniform 7x7 window, unbiased covariance, data range 255
+        (scikit-image's defaults, as MicroAST). `"gaussian_rgb"`: Gaussian window of deviation 1.5,
+        biased covariance, mean over the channels (Wang et al. 2004).
+
+    Raises:
+      UserError: scikit-image is not installed, or no such form.
+    """
+    try:
+        from skimage.metrics import structural_similarity
+    except ImportError as error:
+        raise UserError(
+            "SSIM needs scikit-image; install it with: pip install 'stya2k-jax[evaluate]'"
+        ) from error
+    if form == "grey":
+        grey = (np.asarray(Image.fromarray(picture).convert("L")) for picture in (x, y))
+        return float(structural_similarity(*grey, data_range=255))
+    if form == "gaussian_rgb":
+        options = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        return float(structural_similarity(x, y, data_range=255, channel_axis=2, **options))
+    raise UserError(f"SSIM form {form!r} does not exist; choose grey or gaussian_rgb.")
+
+
+def _mean_square(difference: jax.Array) -> jax.Array:
+    return jnp.mean(difference**2, axis=(1, 2, 3))

@@ -1,0 +1,269 @@
+"""Convolutions as the system means them, in the form that is fastest on the machine at hand.
+
+Each public function says what it means first; GPU and TPU compute small maps just so. On the CPU,
+wide kernels are computed by Winograd's method. For the others, and for large maps anywhere, XLA
+runs zero-padded ("SAME") convolutions several times as fast as "VALID" ones of a padded copy, so
+the border of a "SAME" convolution is mended afterwards.
+Shapes: x `[b, H, W, c]`, kernels `[3, 3, c, d]` or `[c, d]`, bias `[d]`, outputs `[b, ., ., d]`.
+With an `extent`, only that part of a map is real, and borders are those of the real part.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from stya2k_jax.network import cpu_convolution
+from stya2k_jax.network.sizes import Extent, Length, end_with, line, with_line
+
+_portable = ContextVar("portable", default=False)
+_NUMBERS_TO_OVERWRITE = 2**24  # of a map; the border of a smaller one costs more than a padded copy
+
+
+def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    """Multiplies every point's channels by `kernel` `[c, d]` and adds `bias`."""
+    return jnp.einsum("bHWc,cd->bHWd", x, kernel) + _everywhere(bias)
+
+
+def conv3x3(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    extent: Extent | None = None,
+    *,
+    relu: bool = False,
+) -> jax.Array:
+    """Convolves with stride 1 and reflection padding 1 (an axis of length 1 repeats its edge).
+
+    With `relu`, negative results become 0.
+    """
+    finish = partial(_finished, bias=bias, relu=relu)
+    if on_cpu() and cpu_convolution.winograd_pays(x, kernel):
+        return finish(cpu_convolution.winograd(pad_reflect(x, extent), kernel))
+    if on_cpu() and min(x.shape[1:3]) > 1:
+        return finish(_zero_padded_then_mended(x, kernel, extent))
+    if _is_large(x):
+        return _zero_padded_then_overwritten(x, kernel, extent, finish)
+    return finish(cpu_convolution.convolve(pad_reflect(x, extent), kernel, "VALID"))
+
+
+def upsample(x: jax.Array, height: int, width: int) -> jax.Array:
+    """Doubles a map by repeating points, then crops it at the bottom and right to H x W."""
+    b, h, w, c = x.shape
+    if not (h == -(-height // 2) and w == -(-width // 2)):
+        raise ValueError(f"upsample: a map of {h}x{w} does not double to {height}x{width}.")
+    doubled = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
+    return doubled.reshape(b, 2 * h, 2 * w, c)[:, :height, :width]
+
+
+def upsample_conv3x3(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    height: int,
+    width: int,
+    extent: Extent | None = None,
+    *,
+    relu: bool = False,
+) -> jax.Array:
+    """Convolves `upsample(x, height, width)` as `conv3x3` does; `extent` is of the doubled map.
+
+    Between doubled points several taps of the kernel meet the same point, so the result is four
+    interleaved 2x2 convolutions of the small map: 4/9 of the multiplications. The CPU does that
+    where the doubled map is not cropped (a cropped one reflects another point at its edge).
+    """
+    if on_cpu() and (height, width) == (2 * x.shape[1], 2 * x.shape[2]):
+        return _finished(_interleaved_2x2(x, kernel, extent), bias, relu)
+    return conv3x3(upsample(x, height, width), kernel, bias, extent, relu=relu)
+
+
+def pad_reflect(x: jax.Array, extent: Extent | None = None) -> jax.Array:
+    """Adds one reflected point on each side; an axis of length 1 repeats its only point."""
+    for axis in (1, 2):
+        length = x.shape[axis]
+        before, after = (1, length - 2) if length > 1 else (0, 0)
+        # Three operations, where `jnp.pad` makes ten of it: exported programs hold them all.
+        ends = [lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (before, after)]
+        x = lax.concatenate([ends[0], x, ends[1]], axis)
+    return x if extent is None else end_with(x, extent, back=2)
+
+
+def _is_large(x: jax.Array) -> bool:
+    sizes = x.shape
+    if not all(isinstance(size, int) for size in sizes):
+        return False  # symbolic sizes, of a program to be exported
+    return min(sizes[1:3]) > 1 and x.size >= _NUMBERS_TO_OVERWRITE
+
+
+def _zero_padded_then_overwritten(
+    x: jax.Array,
+    kernel: jax.Array,
+    extent: Extent | None,
+    finish: Callable[[jax.Array], jax.Array],
+) -> jax.Array:
+    # `finish` before the border is written: a GPU's library does all of it in one pass.
+    y = finish(cpu_convolution.convolve(x, kernel, "SAME"))
+    sizes = extent or Extent(*x.shape[1:3])
+    for axis, length in zip((1, 2), sizes, strict=True):
+        strips = [
+            jnp.concatenate([line(x, i, axis), line(x, j, axis), line(x, i, axis)], axis)
+            for i, j in ((1, 0), (length - 2, length - 1))
+        ]  # the line and its neighbours, twice the inner one
+        padded = _reflected_along(jnp.concatenate(strips), 3 - axis, sizes[2 - axis])
+        lines = finish(cpu_convolution.convolve(padded, kernel, "VALID"))
+        for value, index in zip(jnp.split(lines, 2), (0, length - 1), strict=True):
+            y = with_line(y, value, index, axis)
+    return y
+
+
+def _reflected_along(x: jax.Array, axis: int, length: Length) -> jax.Array:
+    """Adds the points before and after those of an axis, of which `length` are real."""
+    all_real = isinstance(length, int) and length == x.shape[axis]
+    widths = [(1, 1) if i == axis else (0, 0) for i in range(4)]
+    x = jnp.pad(x, widths, mode="reflect")
+    return x if all_real else with_line(x, line(x, length - 1, axis), length + 1, axis)
+
+
+def _zero_padded_then_mended(
+    x: jax.Array, kernel: jax.Array, extent: Extent | None = None
+) -> jax.Array:
+    # Where zeros, or the padding of x, stood for reflected points, add what those would have given
+    # more: a row of the padded map (corners with it) above and below, a column (corners without)
+    # left and right.
+    height, width = extent or x.shape[1:3]
+    after_row, after_column = line(x, height - 2, 1), line(x, width - 2, 2)
+    rows = [_reflected(v, extent) for v in (x[:, 1:2], after_row)]
+    columns = [x[:, :, 1:2], after_column]
+    if extent is not None:
+        rows[1] -= _widened(_beyond(x, height, 1), 2)
+        columns[1] -= _beyond(x, width, 2)
+        columns = [_without(v, height) for v in columns]
+    columns = [_widened(v, 1) for v in columns]
+    return _mended(cpu_convolution.same(x, kernel), kernel, rows, columns, (height, width))
+
+
+def _mended(
+    y: jax.Array,
+    kernel: jax.Array,
+    rows: list[jax.Array],
+    columns: list[jax.Array],
+    size: tuple[Length, Length],
+) -> jax.Array:
+    """Adds to a convolution's border what was missing in the line beyond it.
+
+    Args:
+      y: `[b, H, W, d]`.
+      kernel: of the convolution.
+      rows: above and below, `[b, 1, W + 2, c]`: what should have stood there less what stood.
+      columns: left and right, `[b, H + 2, 1, c]`.
+      size: of the real part of y.
+    """
+
+    def along(lines, taps):  # two lines [2, b, L + 2, c] and their [2, 3, c, d] -> [2, b, L, d]
+        length = lines.shape[2] - 2
+        shifted = jnp.concatenate([lines[:, :, i : i + length] for i in range(3)], axis=3)
+        return jnp.einsum("kblc,kcd->kbld", shifted, taps.reshape(2, -1, taps.shape[3]))
+
+    above, below = along(jnp.stack(rows)[:, :, 0], kernel[::2])[:, :, None]
+    before, after = along(jnp.stack(columns)[..., 0, :], kernel[:, ::2].swapaxes(0, 1))[
+        ..., None, :
+    ]
+    for axis, length, first, last in ((1, size[0], above, below), (2, size[1], before, after)):
+        y = with_line(y, line(y, 0, axis) + first, 0, axis)
+        y = with_line(y, line(y, length - 1, axis) + last, length - 1, axis)
+    return y
+
+
+def _reflected(row: jax.Array, extent: Extent | None) -> jax.Array:
+    """Adds the points before and after a row `[b, 1, W, c]`."""
+    return _reflected_along(row, 2, row.shape[2] if extent is None else extent.width)
+
+
+def _widened(lines: jax.Array, axis: int) -> jax.Array:
+    """Adds a zero at both ends of lines along an axis."""
+    return jnp.pad(lines, [(1, 1) if i == axis else (0, 0) for i in range(4)])
+
+
+def _beyond(x: jax.Array, index: Length, axis: int) -> jax.Array:
+    """Returns the line of x at an index, zero beyond its end."""
+    return jnp.where(index < x.shape[axis], line(x, index, axis), 0)
+
+
+def _without(column: jax.Array, height: Length) -> jax.Array:
+    """Sets a column `[b, H, 1, c]` to zero below the real rows."""
+    return jnp.where((jnp.arange(column.shape[1]) < height)[None, :, None, None], column, 0)
+
+
+def _interleaved_2x2(x: jax.Array, kernel: jax.Array, extent: Extent | None = None) -> jax.Array:
+    # Rows of the doubled map around an even row 2i are x[i-1], x[i], x[i]; around 2i+1 they are
+    # x[i], x[i], x[i+1]. So two taps fall together: kernel rows (0, 1+2) and (0+1, 2).
+    def fold(k, axis):
+        k0, k1, k2 = jnp.split(k, 3, axis=axis)
+        even = jnp.concatenate([k0, k1 + k2], axis)
+        odd = jnp.concatenate([k0 + k1, k2], axis)
+        return even, odd
+
+    phases = [cell for rows in fold(kernel, 0) for cell in fold(rows, 1)]
+    b, h, w, _ = x.shape
+    d = kernel.shape[3]
+    # Reflection at the border of the doubled map meets the same point again: edge padding here.
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    padded = padded if extent is None else end_with(padded, extent.halved(), back=1)
+    y = cpu_convolution.same(padded, jnp.concatenate(phases, axis=3))
+    y = y.reshape(b, h + 2, w + 2, 4, d)
+    cells = [
+        y[:, i : h + i, j : w + j, 2 * i + j] for i in (0, 1) for j in (0, 1)
+    ]  # each [b, h, w, d]
+    top, bottom = jnp.stack(cells[:2], axis=3), jnp.stack(cells[2:], axis=3)  # [b, h, w, 2, d]
+    y = jnp.stack([top, bottom], axis=2).reshape(b, 2 * h, 2 * w, d)
+    return y if extent is None else _mended_where_cropped(y, x, kernel, extent)
+
+
+def _mended_where_cropped(
+    y: jax.Array, x: jax.Array, kernel: jax.Array, extent: Extent
+) -> jax.Array:
+    # Where the real part of the doubled map has an odd side, its last point was met again beyond
+    # the border, where the reflection is of the point before. (Of an even side both are the same,
+    # and what is added is zero.)
+    height, width = extent
+    h, w = extent.halved()
+
+    def doubled(lines, axis):
+        return jnp.repeat(lines, 2, axis)
+
+    last = doubled(line(x, h - 1, 1), 2)
+    last = jnp.pad(last, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="edge")
+    last = with_line(last, line(last, width, 2), width + 1, 2)
+    row = _reflected(doubled(line(x, (height - 2) // 2, 1), 2), extent) - last
+    column = line(x, (width - 2) // 2, 2) - line(x, w - 1, 2)
+    column = _widened(_without(doubled(column, 1), height), 1)
+    column = with_line(column, line(column, 1, 1), 0, 1)  # above the first row: it again
+    return _mended(y, kernel, [jnp.zeros_like(row), row], [jnp.zeros_like(column), column], extent)
+
+
+def _finished(y: jax.Array, bias: jax.Array, relu: bool) -> jax.Array:
+    y = y + _everywhere(bias)
+    return jax.nn.relu(y) if relu else y
+
+
+def _everywhere(bias: jax.Array) -> jax.Array:
+    return bias[None, None, None, :]
+
+
+def on_cpu() -> bool:
+    """Tells whether JAX computes on the CPU by default, but for programs in `portable_form`."""
+    return jax.default_backend() == "cpu" and not _portable.get()
+
+
+@contextmanager
+def portable_form() -> Iterator[None]:
+    """Has programs that are traced meanwhile compute just what the functions say, on CPUs too."""
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)

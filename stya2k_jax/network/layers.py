@@ -1,0 +1,88 @@
+"""Convolutions with weights: parameters in float32, computation in a chosen dtype."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from stya2k_jax.network import convolution
+from stya2k_jax.network.sizes import Extent
+
+Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
+
+release_init = jax.nn.initializers.normal(
+    0.02
+)  # as in the release: every trained convolution starts as this
+
+
+class Conv1x1(nnx.Module):
+    """A 1x1 convolution with bias: [b, H, W, c] -> [b, H, W, d]; kernel `[c, d]`."""
+
+    def __init__(
+        self,
+        c: int,
+        d: int,
+        *,
+        dtype: str = "float32",
+        kernel_init: Initializer = release_init,
+        rngs: nnx.Rngs,
+    ):
+        self.dtype = jnp.dtype(dtype)
+        self.kernel = nnx.Param(kernel_init(rngs.params(), (c, d), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((d,)))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns `[b, H, W, d]` in the module's dtype."""
+        return convolution.conv1x1(*_as_dtype(self.dtype, x, self.kernel[...], self.bias[...]))
+
+
+class Conv3x3(nnx.Module):
+    """A 3x3 convolution with bias and reflection padding: [b, H, W, c] -> [b, H, W, d]."""
+
+    def __init__(
+        self,
+        c: int,
+        d: int,
+        *,
+        dtype: str = "float32",
+        kernel_init: Initializer = release_init,
+        rngs: nnx.Rngs,
+    ):
+        self.dtype = jnp.dtype(dtype)
+        self.kernel = nnx.Param(kernel_init(rngs.params(), (3, 3, c, d), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((d,)))
+
+    def __call__(
+        self, x: jax.Array, extent: Extent | None = None, *, relu: bool = False
+    ) -> jax.Array:
+        """Returns `[b, H, W, d]` in the module's dtype; of x, only `extent` may be real."""
+        arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
+        return convolution.conv3x3(*arguments, extent, relu=relu)
+
+    def after_upsample(
+        self,
+        x: jax.Array,
+        height: int,
+        width: int,
+        extent: Extent | None = None,
+        *,
+        relu: bool = False,
+    ) -> jax.Array:
+        """Doubles x by repetition, crops it to H x W and convolves: -> [b, H, W, d]."""
+        arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
+        return convolution.upsample_conv3x3(*arguments, height, width, extent, relu=relu)
+
+    def after_upsample_beside(
+        self, x: jax.Array, skip: jax.Array, extent: Extent | None = None
+    ) -> jax.Array:
+        """Convolves the channels of the doubled x followed by those of `skip`, of skip's size."""
+        x, skip, kernel, bias = _as_dtype(self.dtype, x, skip, self.kernel[...], self.bias[...])
+        c, (height, width) = x.shape[3], skip.shape[1:3]
+        # A convolution adds over channels, so the doubled half is spared the full-size work.
+        doubled = convolution.upsample_conv3x3(x, kernel[:, :, :c], bias, height, width, extent)
+        return doubled + convolution.conv3x3(skip, kernel[:, :, c:], jnp.zeros_like(bias), extent)
+
+
+def _as_dtype(dtype: jnp.dtype, *arrays: jax.Array) -> tuple[jax.Array, ...]:
+    return tuple(array.astype(dtype) for array in arrays)

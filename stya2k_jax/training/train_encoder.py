@@ -1,0 +1,213 @@
+"""A small encoder that learns its taps from VGG-19's (knowledge distillation)."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from flax import nnx
+from jax.experimental import multihost_utils
+
+from stya2k_jax.conversion.normalized_vgg import normalise_encoder
+from stya2k_jax.data.opening import KINDS, open_sources
+from stya2k_jax.data.source import Source
+from stya2k_jax.data.unreadable import read_or_next
+from stya2k_jax.errors import UserError
+from stya2k_jax.network.architecture import TAPS, Architecture
+from stya2k_jax.network.encoder import CONVOLUTIONS, Encoder
+from stya2k_jax.network.layers import Conv1x1
+from stya2k_jax.pictures.reading import crop_square, to_float
+from stya2k_jax.training import loop
+from stya2k_jax.training import step as training
+from stya2k_jax.training.narrow_encoder import narrow_encoder
+from stya2k_jax.training.run_directory import open_workdir, settings_of
+from stya2k_jax.weights.model_files import (
+    ARCHITECTURE_FILE,
+    ENCODER_FILE,
+    PAINTER_FILE,
+    WeightsError,
+    load_encoder,
+    named_arrays,
+    new_encoder,
+    read_arrays,
+    save_encoder,
+    save_module,
+    with_arrays,
+)
+from stya2k_jax.weights.run_checkpoints import Checkpoints
+
+HEADS_FILE = "heads.safetensors"
+FITTED_OVER = 40  # pictures of each folder, to which the student is fitted at the start
+FLOOR = 0.2  # of a layer's median: weaker channels are not made as strong as the rest
+NORMALISED_OVER = 128  # pictures of the content folder, whose mean activation becomes 1
+NORMALISED_PX = 256  # side of their squares
+
+
+class Student(nnx.Module):
+    """A small encoder with a 1x1 convolution, a head, on each tap.
+
+    Called like an encoder it gives an estimate of the teacher's taps, with their channels.
+    """
+
+    def __init__(self, encoder: Encoder, channels: dict[str, tuple[int, int]], *, rngs: nnx.Rngs):
+        """Puts heads on an encoder; `channels` are each tap's, the student's and the teacher's."""
+        self.encoder = encoder
+        init = jax.nn.initializers.lecun_normal()
+        head = partial(Conv1x1, kernel_init=init, rngs=rngs)
+        self.heads = nnx.Dict({tap: head(*channels[tap]) for tap in TAPS})
+
+    def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
+        """Maps images `[b, H, W, 3]` in [0, 1] to the five taps, in the teacher's channels."""
+        return {tap: self.heads[tap](x) for tap, x in self.encoder(image).items()}
+
+
+def new_student(architecture: Architecture, teacher: Architecture, seed: int | None) -> Student:
+    """Returns a student: random from a seed, or shapes only (None)."""
+    channels = {tap: (architecture.channels(tap), teacher.channels(tap)) for tap in TAPS}
+
+    def make():
+        encoder = new_encoder(architecture, seed=seed or 0)
+        return Student(encoder, channels, rngs=nnx.Rngs((seed or 0) + 1))
+
+    return nnx.eval_shape(make) if seed is None else make()
+
+
+def load_student(directory: str | Path, dtype: str = "float32") -> Student:
+    """Opens a finished run of `distil`: encoder and heads, the encoder computing in `dtype`.
+
+    Raises:
+      WeightsError: the run is not finished, or a file is damaged.
+    """
+    directory = Path(directory)
+    if not (directory / HEADS_FILE).is_file():
+        raise WeightsError(
+            f"{directory} has no {HEADS_FILE}; only a finished run of a config with "
+            'task="encoder", such as configs/encoder_mini.py, is a surrogate.'
+        )
+    encoder, architecture = load_encoder(directory, dtype=dtype)
+    arrays, teacher = read_arrays(directory / HEADS_FILE)
+    student = new_student(architecture, teacher, None)
+    student.encoder = encoder
+    student.heads = with_arrays(student.heads, arrays, str(directory / HEADS_FILE))
+    return student
+
+
+def make_loss(student: Student, teacher: Encoder):
+    """Builds `loss_fn(params, frozen, batch)`: mean squared errors, summed over the five taps.
+
+    Contents and styles of the batch are both shown.
+    """
+    student_graph, teacher_graph = nnx.graphdef(student), nnx.graphdef(teacher)
+
+    def loss_fn(params: nnx.State, frozen: dict, batch: dict[str, jax.Array]):
+        pictures = jnp.concatenate(
+            [training.as_float(batch[name]) for name in ("content", "style")]
+        )
+        targets = nnx.merge(teacher_graph, frozen["teacher"])(pictures)
+        taps = nnx.merge(student_graph, params)(pictures)
+        terms = {f"loss_{tap}": jnp.mean((taps[tap] - targets[tap]) ** 2) for tap in TAPS}
+        loss = sum(terms.values())
+        return loss, {"loss": loss, **terms}
+
+    return loss_fn
+
+
+def distil(
+    config: ml_collections.ConfigDict, workdir: Path, allow_changes: Sequence[str] = ()
+) -> int:
+    """Trains an encoder of `config.width` to give the features of `config.encoder`, the teacher.
+
+    Args:
+      config: as `configs/encoder_mini.py` gives it.
+      workdir: receives what `loop.fit` writes and, at the end, `encoder.safetensors`, rescaled so
+        that every channel but the weak has a mean activation of 1 over contents, and the heads.
+      allow_changes: config fields in which a run that goes on may differ from before.
+
+    Returns:
+      The step that was reached and saved.
+
+    Raises:
+      UserError: a config field that makes no sense, or no teacher.
+    """
+    workdir = Path(workdir).absolute()
+    loop.check_config(config)
+    training.make_mesh(config.batch_size, config.accumulate)  # refuses what does not divide
+    collections = open_sources(config)
+    try:
+        teacher, teacher_architecture = load_encoder(config.encoder)
+    except WeightsError as error:
+        raise WeightsError(f"config.encoder: {error}") from error
+    architecture = Architecture(width=config.width, pooling=teacher_architecture.pooling)
+    if architecture.width > teacher_architecture.width:
+        raise UserError(
+            f"config.width={config.width} is wider than the teacher, {teacher_architecture.width}; "
+            "a student has fewer channels."
+        )
+    settings = settings_of(config, collections, {"encoder": nnx.state(teacher)})
+    others = (ENCODER_FILE, ARCHITECTURE_FILE, PAINTER_FILE)
+    open_workdir(workdir, settings, others, allow_changes)
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        goes_on = checkpoints.latest() is not None
+    if goes_on:  # its numbers come from there
+        student = new_student(architecture, teacher_architecture, config.seed)
+    else:
+        student = start_student(architecture, teacher, teacher_architecture, collections)
+    task = loop.Task(
+        "student",
+        student,
+        make_loss(student, teacher),
+        {"teacher": nnx.state(teacher)},
+        lambda *_: None,  # features are not to be looked at
+    )
+    step, params = loop.fit(config, workdir, task, collections)
+    if step >= config.steps and jax.process_index() == 0:
+        student = rescaled(
+            nnx.merge(nnx.graphdef(student), training.on_one_device(params)),
+            _some(collections[0], "content", NORMALISED_OVER),
+        )
+        save_module(workdir / HEADS_FILE, student.heads, teacher_architecture)
+        save_encoder(workdir, student.encoder, architecture)
+    if jax.process_count() > 1:  # the others' leaving would end the one that writes
+        multihost_utils.sync_global_devices("written")
+    return step
+
+
+def start_student(
+    architecture: Architecture,
+    teacher: Encoder,
+    teacher_architecture: Architecture,
+    sources: Sequence[Source],
+) -> Student:
+    """Returns a student that is fitted to the teacher layer by layer, on pictures of the sources.
+
+    Args:
+      architecture: of the student.
+      teacher: the wider encoder.
+      teacher_architecture: its architecture.
+      sources: contents and styles, as `open_source` gives them.
+    """
+    kinds = zip(sources, KINDS, strict=True)
+    pictures = np.stack([x for source, kind in kinds for x in _some(source, kind, FITTED_OVER)])
+    student = new_student(architecture, teacher_architecture, None)
+    student.encoder, heads = narrow_encoder(teacher, architecture, pictures)
+    student.heads = with_arrays(student.heads, heads, "the fitted heads")
+    return student
+
+
+def rescaled(student: Student, pictures: Iterable[np.ndarray]) -> Student:
+    """Gives every channel of the encoder a mean activation of 1, weak ones less; heads undo it."""
+    encoder, factors = normalise_encoder(student.encoder, pictures, FLOOR)
+    arrays = named_arrays(student.heads)
+    for tap, conv in zip(TAPS, [n for n in CONVOLUTIONS if n.endswith("_1")], strict=True):
+        arrays[f"{tap}.kernel"] = arrays[f"{tap}.kernel"] * factors[conv][:, None]
+    student.encoder, student.heads = encoder, with_arrays(student.heads, arrays, "the heads")
+    return student
+
+
+def _some(source: Source, kind: str, count: int) -> Iterable[np.ndarray]:
+    for i in np.linspace(0, len(source) - 1, min(len(source), count)).astype(int):
+        image, _ = read_or_next(source, int(i), kind, source.__getitem__)
+        yield to_float(crop_square(image, NORMALISED_PX))

@@ -1,0 +1,5 @@
+"""The numbers of a network: their names, the files that hold them, and `load`.
+
+Read parameters, model_files, run_checkpoints (the only file that imports Orbax), loading. The
+shipped a2k-mini lies in `pretrained`.
+"""
