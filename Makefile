@@ -15,7 +15,7 @@ PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
 
 demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
-	$(RUN) -m stya2k_jax.showcase --run=$(DEMO)/run --output=$(DEMO)
+	$(RUN) -m stya2k_jax showcase --run=$(DEMO)/run --output=$(DEMO)
 
 # Needs VGG (a file), CONTENT and STYLE (folders) and a GPU, or days; goes on where it was stopped.
 train-mini: $(if $(filter %.pth,$(VGG)),$(VENV)/installed-torch,$(VENV)/installed)
@@ -27,7 +27,7 @@ train-mini: $(if $(filter %.pth,$(VGG)),$(VENV)/installed-torch,$(VENV)/installe
 	$(RUN) train.py --config=configs/a2k_mini.py:finish --workdir=$(MINI)/finish \
 		--config.encoder=$(MINI)/encoder --config.loss_encoder=$(MINI)/vgg \
 		--config.initial=$(MINI)/painter $(PICTURES)
-	$(RUN) -m stya2k_jax.pack --checkpoint=$(MINI)/finish --output=$(MINI)/a2k_mini.safetensors
+	$(RUN) -m stya2k_jax pack --checkpoint=$(MINI)/finish --output=$(MINI)/a2k_mini.safetensors
 
 # Needs ENCODER (a finished run of configs/encoder_mini.py), CONTENT and STYLE; LOSS_ENCODER is the
 # VGG-19 of convert_vgg.py, or surrogate:RUN; without it, ENCODER. What is done is skipped.
@@ -52,7 +52,7 @@ parity: $(VENV)/installed-torch
 faults: $(VENV)/installed-test
 	STYA2K_FAULTS=$(FAULTS) $(RUN) -m pytest -q -m faults
 
-# What runs outside of our Python: exported programs, and the pages of `python -m stya2k_jax.demo`
+# What runs outside of our Python: exported programs, and the pages of `stya2k demo`
 # and `evaluate.py` in Debian's chromium (skipped where that is missing).
 outside: $(VENV)/installed-test
 	$(QUICK) $(PYTEST) -m "browser or export"

@@ -12,7 +12,8 @@ from PIL import Image
 
 import stya2k_jax
 from stya2k_jax.commands import command_line
-from stya2k_jax.pictures.reading import find_pictures, read_picture, to_float
+from stya2k_jax.pictures.arrays import to_float
+from stya2k_jax.pictures.reading import find_pictures, read_picture
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Model directory or run.", required=True)
 CONTENT = flags.DEFINE_string("content", None, "Picture or folder.", required=True)

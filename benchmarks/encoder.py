@@ -14,8 +14,10 @@ from flax import nnx
 
 from stya2k_jax.commands import command_line
 from stya2k_jax.network.architecture import TAPS
-from stya2k_jax.pictures.reading import crop_square, find_pictures, read_picture, to_float
-from stya2k_jax.training.train_encoder import load_student
+from stya2k_jax.pictures.arrays import to_float
+from stya2k_jax.pictures.reading import find_pictures, read_picture
+from stya2k_jax.pictures.resizing import crop_square
+from stya2k_jax.training.student import load_student
 from stya2k_jax.weights.model_files import load_encoder
 
 STUDENT = flags.DEFINE_string("student", None, "Finished run of an encoder.", required=True)

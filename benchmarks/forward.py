@@ -15,7 +15,8 @@ from flax import nnx
 
 from benchmarks.timing import report, take_turns
 from stya2k_jax.commands import command_line
-from stya2k_jax.conversion.released_model import encoder_from_vgg, model_from_release
+from stya2k_jax.conversion.released_model import model_from_release
+from stya2k_jax.conversion.vgg import encoder_from_vgg
 from tests import torch_reference
 from tests.recipe import recipe_weights
 

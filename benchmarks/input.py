@@ -4,7 +4,7 @@ python -m benchmarks.input                      # pictures of COCO's size that a
 python -m benchmarks.input --pictures=FOLDER
 
 Prints images per second of the pipeline alone: squashed to 512, cropped to 256, batches of 8 pairs.
-The record files are what `stya2k_jax.prepare` writes of the folder. Systems take turns.
+The record files are what `stya2k prepare` writes of the folder. Systems take turns.
 """
 
 import itertools

@@ -5,7 +5,8 @@ import dataclasses
 from flax import nnx
 
 import stya2k_jax
-from stya2k_jax.conversion.released_model import encoder_from_vgg, model_from_release
+from stya2k_jax.conversion.released_model import model_from_release
+from stya2k_jax.conversion.vgg import encoder_from_vgg
 from stya2k_jax.network.model import StyA2K
 from tests.recipe import recipe_weights
 

@@ -21,7 +21,7 @@ from benchmarks.compilations import compilations
 from benchmarks.models import open_model
 from stya2k_jax import Stylizer
 from stya2k_jax.commands import command_line, compile_cache
-from stya2k_jax.inference.program_shapes import Size
+from stya2k_jax.network.sizes import Size
 from stya2k_jax.weights.loading import MINI
 
 MODEL = flags.DEFINE_string("model", MINI, "full, or what stya2k_jax.load opens.")

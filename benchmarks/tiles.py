@@ -18,7 +18,9 @@ from absl import flags
 from benchmarks.models import open_model
 from stya2k_jax import Stylizer
 from stya2k_jax.commands import command_line
-from stya2k_jax.pictures.reading import read_picture, squash, to_float, to_uint8
+from stya2k_jax.pictures.arrays import to_float, to_uint8
+from stya2k_jax.pictures.reading import read_picture
+from stya2k_jax.pictures.resizing import squash
 from stya2k_jax.pictures.synthetic import draw_content, draw_style
 from stya2k_jax.weights.loading import MINI
 

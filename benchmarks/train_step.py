@@ -22,8 +22,9 @@ from benchmarks.timing import report, take_turns
 from stya2k_jax.commands import command_line
 from stya2k_jax.network import convolution
 from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.network.model import new_encoder, new_painter
+from stya2k_jax.training import devices, objective
 from stya2k_jax.training import step as training
-from stya2k_jax.weights.model_files import new_encoder, new_painter
 from tests import torch_reference
 from tests.recipe import initial_weights
 
@@ -65,11 +66,11 @@ def ours(content, style, dtype):
     """Returns a call that makes one step, the state carried along, and a step's FLOPs."""
     architecture = Architecture(width=WIDTH.value, dtype=dtype)
     encoder, painter = new_encoder(architecture, seed=0), new_painter(architecture, seed=1)
-    loss_fn = training.make_loss(painter, encoder, None, architecture, training.LossWeights())
+    loss_fn = objective.make_loss(painter, encoder, None, architecture, objective.LossWeights())
     optimizer = training.make_optimizer(2e-4)
-    mesh = training.make_mesh(BATCH.value, ACCUMULATE.value)
-    state, frozen = training.new_state(painter, optimizer, mesh), training.freeze(encoder, None)
-    batch = training.shard_batch({"content": content, "style": style}, mesh)
+    mesh = devices.make_mesh(BATCH.value, ACCUMULATE.value)
+    state, frozen = training.new_state(painter, optimizer, mesh), objective.freeze(encoder, None)
+    batch = devices.shard_batch({"content": content, "style": style}, mesh)
     with mock.patch.object(convolution, "on_cpu", lambda: False):
         flops = flops_of(jax.jit(jax.grad(loss_fn, has_aux=True)), state.params, frozen, batch)
     train_step = training.make_train_step(loss_fn, optimizer, mesh, ACCUMULATE.value)

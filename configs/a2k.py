@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.seed = 0
 
     # Input: a folder each (searched recursively), "arrayrecord:DIR" that was packed by
-    # `python -m stya2k_jax.prepare`, "tfds:coco/2014" or another name of TensorFlow Datasets, or
+    # `stya2k prepare`, "tfds:coco/2014" or another name of TensorFlow Datasets, or
     # "demo:" for pictures that the project draws.
     config.content = "data/coco"
     config.style = "data/wikiart"

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import stya2k_jax
-from stya2k_jax.training.run_directory import fingerprint
-from stya2k_jax.weights.model_files import named_arrays
+from stya2k_jax.weights.parameters import fingerprint, named_arrays
 
 ROOT = Path(__file__).parent.parent
 SMALL = dict(

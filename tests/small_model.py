@@ -10,7 +10,8 @@ import numpy as np
 from flax import nnx
 from PIL import Image
 
-from stya2k_jax.conversion.released_model import encoder_from_vgg, model_from_release
+from stya2k_jax.conversion.released_model import model_from_release
+from stya2k_jax.conversion.vgg import encoder_from_vgg
 from stya2k_jax.network.a2k import to_head_blocks
 from stya2k_jax.network.model import StyA2K, encode_both
 from stya2k_jax.network.normalization import normalize

@@ -11,10 +11,12 @@ import pytest
 from stya2k_jax.evaluation.measure_pairs import Measured
 from stya2k_jax.evaluation.report import write_report
 from stya2k_jax.evaluation.summary import summarise
+from stya2k_jax.evaluation.votes import sum_votes
+from stya2k_jax.pictures.arrays import write_png
 from stya2k_jax.pictures.names import Pair
-from stya2k_jax.pictures.reading import read_picture, write_png
+from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.reports.picture_grids import Thumbnails
-from stya2k_jax.reports.study_page import QUESTIONS, sum_votes, write_study
+from stya2k_jax.reports.study_page import QUESTIONS, write_study
 
 pytestmark = pytest.mark.browser
 SYSTEMS = ("<i>ours</i>", "theirs")
@@ -169,7 +171,7 @@ def test_votes_of_the_study_are_exported_and_summed(opened, pictures, tmp_path):
             x: x == system for x in SYSTEMS
         }
     done = subprocess.run(
-        [sys.executable, "-m", "stya2k_jax.study", f"--votes={tmp_path / 'votes'}"],
+        [sys.executable, "-m", "stya2k_jax", "study", f"--votes={tmp_path / 'votes'}"],
         capture_output=True,
         text=True,
     )

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from stya2k_jax.conversion.released_model import save_state_dict
+from stya2k_jax.conversion.pytorch_files import save_state_dict
+from stya2k_jax.errors import WeightsError
 from stya2k_jax.metrics.cfsd import TorchvisionRelu31, cfsd
-from stya2k_jax.weights.model_files import WeightsError
 from tests.small_model import pictures
 from tests.test_lpips import numpy_convolution, numpy_pooling
 

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from stya2k_jax.errors import WeightsError
 from stya2k_jax.files import directory_manifest as manifest
-from stya2k_jax.weights.model_files import WeightsError
 from stya2k_jax.weights.run_checkpoints import DAMAGED_FOLDER, FOLDER, CheckpointError, Checkpoints
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("av")
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.video.reading import ClipReader, is_clip, scaled_size
+from stya2k_jax.video.clip_format import is_clip, scaled_size
+from stya2k_jax.video.reading import ClipReader
 from tests.clips import TICKS, TIME_BASE, av, frames_of, pictures, render, times_of
 
 

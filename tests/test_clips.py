@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.evaluation.clips.clip import DRAWN_PANS, Clip, drawn_pans, find_clips, pan
+from stya2k_jax.evaluation.clips.clip import Clip, find_clips, read_flow, write_flo
 from stya2k_jax.evaluation.clips.measure import INTERVALS, measure_clip
-from stya2k_jax.video.flow import estimate_flow, read_flow, write_flo
-from stya2k_jax.video.warping import moving_window
+from stya2k_jax.evaluation.clips.rendered import DRAWN_PANS, drawn_pans, moving_window, pan
+from stya2k_jax.video.flow import estimate_flow
 from tests.recipe import needs_reference, reference_path
 
 VARIANCE = (256**2 - 1) / 12 / 255**2  # of uniform noise of 8 bits, in [0, 1]

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
-from stya2k_jax.inference.programs import tap_sizes
+from stya2k_jax.errors import PictureError
+from stya2k_jax.network.sizes import tap_sizes
 from stya2k_jax.pictures.colors import keep_luminance, match_color
 from stya2k_jax.pictures.masks import reduce_mask
-from stya2k_jax.pictures.reading import PictureError
 from tests import loop_reference as loop
 from tests.small_model import small_model
 

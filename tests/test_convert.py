@@ -14,24 +14,20 @@ from safetensors.numpy import save_file
 
 import stya2k_jax
 from stya2k_jax.commands import convert as convert_command
+from stya2k_jax.conversion import released_model
+from stya2k_jax.conversion.pytorch_files import read_state_dict, save_state_dict
 from stya2k_jax.conversion.released_model import (
     RELEASED_FILES,
-    encoder_from_vgg,
     git_blob_id,
     model_from_release,
-    read_state_dict,
     release_from_model,
-    save_state_dict,
 )
+from stya2k_jax.conversion.vgg import encoder_from_vgg
+from stya2k_jax.errors import WeightsError
 from stya2k_jax.network.architecture import VARIANTS, Architecture
-from stya2k_jax.network.model import StyA2K
-from stya2k_jax.weights.model_files import (
-    WeightsError,
-    load_encoder,
-    named_arrays,
-    new_encoder,
-    new_painter,
-)
+from stya2k_jax.network.model import StyA2K, new_encoder, new_painter
+from stya2k_jax.weights.model_files import load_encoder
+from stya2k_jax.weights.parameters import named_arrays
 from tests.commands import run_command
 from tests.recipe import needs_reference, recipe_weights, reference_path
 from tests.small_model import WIDTH, small_model
@@ -378,7 +374,7 @@ def test_the_released_weights_do_not_fit_an_ablation_with_fewer_convolutions(var
 
 
 def model_of(architecture: Architecture) -> StyA2K:
-    from stya2k_jax.weights.model_files import assemble
+    from stya2k_jax.network.model import assemble
 
     return assemble(architecture, new_encoder(architecture, 0), new_painter(architecture, 0))
 
@@ -413,7 +409,7 @@ def test_verifying_names_every_file_that_is_not_the_authors(tmp_path, monkeypatc
     files["transform"] = ("t.pth", "0" * 40)
     monkeypatch.setattr(convert_command, "RELEASED_FILES", files)
     with pytest.raises(WeightsError) as caught:
-        convert_command.verify_release(tmp_path)
+        released_model.verify_release(tmp_path)
     assert str(caught.value).splitlines() == [
         "These are not the released files:",
         f"  {tmp_path}/t.pth has git blob id {ids['transform']}, the authors' has {'0' * 40}",
@@ -421,7 +417,7 @@ def test_verifying_names_every_file_that_is_not_the_authors(tmp_path, monkeypatc
     ]
     files["transform"] = ("t.pth", ids["transform"])
     (tmp_path / "d.pth").write_text("d.pth")
-    convert_command.verify_release(tmp_path)
+    released_model.verify_release(tmp_path)
 
 
 # ---------------------------------------------------------------- the command

@@ -15,8 +15,7 @@ from PIL import Image
 
 from stya2k_jax.data.batches import ReadAndCrop, batches, recolored
 from stya2k_jax.data.opening import open_source
-from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.reading import PictureError
+from stya2k_jax.errors import PictureError, UserError
 
 CONTENTS, STYLES = 6, 5
 KINDS = ("content", "style")

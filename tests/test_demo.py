@@ -21,9 +21,11 @@ import pytest
 from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
-from stya2k_jax.demo import page
+from stya2k_jax.demo import page, painting
 from stya2k_jax.demo.server import listen, serve, url_of
-from stya2k_jax.pictures.reading import PictureError, read_picture, resize_short_side, to_rgb
+from stya2k_jax.errors import PictureError
+from stya2k_jax.pictures.reading import read_picture, to_rgb
+from stya2k_jax.pictures.resizing import resize_short_side
 from tests.commands import ROOT, run_command
 from tests.small_model import small_model
 
@@ -85,7 +87,7 @@ def resized(path: Path, size_px: int = SIZE) -> Image.Image:
 @pytest.mark.parametrize(("alpha", "colour"), [(0.0, "none"), (0.7, "luminance"), (1.5, "match")])
 def test_it_paints_what_the_stylizer_makes_of_the_resized_pictures(files, size_px, alpha, colour):
     settings = dict(alpha=alpha, size_px=size_px, preserve_color=colour)
-    before, after = page.paint(Mixer(), files[0], files[1:2], [1], **settings)
+    before, after = painting.paint(Mixer(), files[0], files[1:2], [1], **settings)
     content, style = (resized(path, size_px) for path in files[:2])
     assert min(content.size) == size_px and before.size == after.size
     np.testing.assert_array_equal(before, content)
@@ -99,7 +101,7 @@ def test_it_paints_what_the_stylizer_makes_of_the_resized_pictures(files, size_p
 def test_styles_are_mixed_by_their_weights_and_places_without_one_are_left_out(files):
     mixer = Mixer()
     styles = [files[1], None, files[2], files[3]]
-    _, after = page.paint(mixer, files[0], styles, [0.75, 1, 0.25, 0], **SETTINGS)
+    _, after = painting.paint(mixer, files[0], styles, [0.75, 1, 0.25, 0], **SETTINGS)
     assert mixer.mixed == [[0.75, 0.25]]
     content, *means = (np.asarray(resized(path), np.float64) for path in files[:3])
     colour = 0.75 * means[0].mean((0, 1)) + 0.25 * means[1].mean((0, 1))
@@ -108,7 +110,7 @@ def test_styles_are_mixed_by_their_weights_and_places_without_one_are_left_out(f
 
 def test_progress_is_told_in_order(files):
     told = []
-    page.paint(
+    painting.paint(
         Mixer(), *(files[0], files[1:2], [1]), **SETTINGS, report=lambda *args: told.append(args)
     )
     fractions = [done for done, _ in told]
@@ -137,7 +139,7 @@ def test_what_is_missing_or_out_of_range_is_said(files, changed, message):
     given = SETTINGS | dict(content=files[0], styles=files[1:], weights=[1] * 4) | changed
     given["styles"] = [files[1] if style == 0 else style for style in given["styles"]]
     with pytest.raises(UserError, match=message):
-        page.paint(Mixer(), **given)
+        painting.paint(Mixer(), **given)
 
 
 def saved(image: Image.Image, kind: str, **options) -> bytes:
@@ -152,13 +154,16 @@ def test_usual_kinds_of_files_are_read_whatever_their_name(tmp_path, kind):
     path.write_bytes(saved(noise(0), kind))
     with Image.open(path) as image:
         expected = resize_short_side(to_rgb(image), SIZE)
-    np.testing.assert_array_equal(page.read_upload(path, "The content", SIZE), expected)
+    np.testing.assert_array_equal(painting.read_upload(path, "The content", SIZE), expected)
 
 
 def test_a_picture_at_the_limit_of_its_shape_is_read(tmp_path):
     path = tmp_path / "wide.png"
-    noise(0, 64, page.MAX_ASPECT * 64).save(path)
-    assert page.read_upload(path, "The content", SIZE).size == (page.MAX_ASPECT * SIZE, SIZE)
+    noise(0, 64, painting.MAX_ASPECT * 64).save(path)
+    assert painting.read_upload(path, "The content", SIZE).size == (
+        painting.MAX_ASPECT * SIZE,
+        SIZE,
+    )
 
 
 def test_a_picture_that_a_camera_has_stored_turned_ends_upright(tmp_path):
@@ -166,7 +171,7 @@ def test_a_picture_that_a_camera_has_stored_turned_ends_upright(tmp_path):
     exif[274] = 6  # to be turned by a quarter
     path = tmp_path / "phone.jpg"
     path.write_bytes(saved(noise(0, 100, 200), "JPEG", exif=exif))
-    assert page.read_upload(path, "The content", SIZE).size == (SIZE, 2 * SIZE)
+    assert painting.read_upload(path, "The content", SIZE).size == (SIZE, 2 * SIZE)
 
 
 BAD = {
@@ -179,7 +184,7 @@ BAD = {
     "too_many_pixels": (saved(Image.new("1", (8000, 7000)), "PNG"), "8000×7000.*50 megapixels"),
     "thin": (saved(Image.new("RGB", (30_000, 2)), "PNG"), "30000×2.*Crop it"),
     "tall": (saved(Image.new("RGB", (2, 30_000)), "PNG"), "2×30000.*Crop it"),
-    "too_many_bytes": (b"\x89PNG" + bytes(page.MAX_FILE_BYTES), "32.0 MB.*at most 32 MB"),
+    "too_many_bytes": (b"\x89PNG" + bytes(painting.MAX_FILE_BYTES), "32.0 MB.*at most 32 MB"),
 }
 
 
@@ -189,7 +194,7 @@ def test_a_bad_upload_is_refused_by_its_place_and_not_by_the_servers_path(tmp_pa
     path = tmp_path / "upload.png"
     path.write_bytes(data)
     with pytest.raises(PictureError, match=f"^Style 2 .*({message})") as refused:
-        page.paint(Mixer(), files[0], [files[1], path], [1, 1], **SETTINGS)
+        painting.paint(Mixer(), files[0], [files[1], path], [1, 1], **SETTINGS)
     assert str(tmp_path) not in str(refused.value) and "\n" not in str(refused.value)
 
 
@@ -201,12 +206,12 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, monkeypatch, n
     monkeypatch.setattr(page, "decode_picture", decode)
     (tmp_path / "upload.png").write_bytes(BAD[name][0])
     with pytest.raises(PictureError):
-        page.read_upload(tmp_path / "upload.png", "The content", SIZE)
+        painting.read_upload(tmp_path / "upload.png", "The content", SIZE)
 
 
 def test_an_upload_that_was_tidied_away_is_asked_for_again(tmp_path):
     with pytest.raises(PictureError, match="The content is no longer on the server; upload it"):
-        page.read_upload(tmp_path / "gone.png", "The content", SIZE)
+        painting.read_upload(tmp_path / "gone.png", "The content", SIZE)
 
 
 ### The command
@@ -236,7 +241,7 @@ def test_a_port_in_use_is_one_message_and_exit_code_1():
     needs_gradio()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run_command("-m", "stya2k_jax.demo", f"--port={port}")
+        ended = run_command("-m", "stya2k_jax", "demo", f"--port={port}")
     assert ended.returncode == 1 and not ended.stdout
     assert ended.stderr == f"error: port {port} of 127.0.0.1 is in use; choose another --port.\n"
 
@@ -489,7 +494,7 @@ def test_an_upload_is_painted_as_from_python_and_nothing_outside_is_asked(served
     visitor.set("size", 192)
     visitor.window.get_by_label("luminance").check()
     visitor.press_paint()
-    _, expected = page.paint(
+    _, expected = painting.paint(
         Mixer(),
         files[0],
         [files[1], files[3]],
@@ -515,7 +520,7 @@ def test_two_visitors_at_once_get_each_his_own_picture(served, visit, files):
         visitor.press_paint()
     results = [visitor.result() for visitor in visitors]
     for result, style in zip(results, files[1:3], strict=True):
-        _, expected = page.paint(Mixer(), files[0], [style], [1], **SETTINGS)
+        _, expected = painting.paint(Mixer(), files[0], [style], [1], **SETTINGS)
         np.testing.assert_array_equal(result, expected)
     assert not np.array_equal(*results)
 

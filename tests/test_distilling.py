@@ -9,19 +9,15 @@ from flax import nnx
 
 from configs import encoder_mini
 from stya2k_jax.conversion.normalized_vgg import mean_activations
+from stya2k_jax.errors import WeightsError
 from stya2k_jax.network.architecture import TAPS, Architecture
+from stya2k_jax.network.model import new_encoder
 from stya2k_jax.training import loop
 from stya2k_jax.training import train_encoder as distilling
-from stya2k_jax.training.train_encoder import (
-    FLOOR,
-    distil,
-    load_student,
-    make_loss,
-    new_student,
-    rescaled,
-)
+from stya2k_jax.training.student import load_student, new_student
+from stya2k_jax.training.train_encoder import FLOOR, distil, make_loss, rescaled
 from stya2k_jax.training.train_painter import train
-from stya2k_jax.weights.model_files import WeightsError, load_encoder, new_encoder, save_encoder
+from stya2k_jax.weights.model_files import load_encoder, save_encoder
 from tests.small_model import WIDTH, pictures
 from tests.test_run import config_of, rows_of
 

@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.evaluation import speed
-from stya2k_jax.evaluation.evaluate_pictures import SPEED_FILE, _speeds, evaluate
-from stya2k_jax.evaluation.measure_pairs import REFERENCES
+from stya2k_jax.evaluation.evaluate_pictures import SPEED_FILE, evaluate, speeds_of_models
 from stya2k_jax.evaluation.protocol import Protocol
-from stya2k_jax.files.json_files import ROWS_FILE, SETTINGS_FILE, write_json
+from stya2k_jax.evaluation.results import ROWS_FILE
+from stya2k_jax.evaluation.systems import REFERENCES
+from stya2k_jax.files.json_files import write_json
+from stya2k_jax.files.settings import SETTINGS_FILE
 from stya2k_jax.metrics import content_and_style as metrics
-from stya2k_jax.weights.model_files import WeightsError, save_model
+from stya2k_jax.metrics import ssim
+from stya2k_jax.weights.model_files import save_model
 from tests.recipe import needs_reference, reference_path
 from tests.small_model import encode, small_model
 
@@ -94,8 +97,8 @@ def test_every_pair_is_measured_as_the_metrics_alone_would(given, done):
         terms = metrics.raw_content_terms(taps[0], taps[1])
         expected = sum(terms.values())[0] / 2
         np.testing.assert_allclose(row["content_loss_form_b"], expected, rtol=1e-4)
-        np.testing.assert_allclose(row["ssim"], metrics.ssim(stylized, content))
-        other = metrics.ssim(stylized, content, "gaussian_rgb")
+        np.testing.assert_allclose(row["ssim"], ssim.ssim(stylized, content))
+        other = ssim.ssim(stylized, content, "gaussian_rgb")
         np.testing.assert_allclose(row["ssim_gaussian_rgb"], other)
 
 
@@ -325,16 +328,16 @@ def test_a_time_at_another_size_is_not_that_of_this_evaluation(given, tmp_path, 
 
     monkeypatch.setattr(speed, "measure_in_own_process", measured)
     systems = {"a": given[0], "b": given[0]}
-    first = _speeds(systems, 32, 3, tmp_path / SPEED_FILE)
+    first = speeds_of_models(systems, 32, 3, tmp_path / SPEED_FILE)
     assert [x["seconds"] for x in first.values()] == [0, 1]
-    assert _speeds(systems, 32, 0, tmp_path / SPEED_FILE) == first == known()
-    assert _speeds({"b": given[0]}, 32, 3, tmp_path / SPEED_FILE) == {"b": first["b"]}
-    assert _speeds(systems, 64, 0, tmp_path / SPEED_FILE) == {}
-    other = _speeds(systems, 64, 3, tmp_path / SPEED_FILE)
+    assert speeds_of_models(systems, 32, 0, tmp_path / SPEED_FILE) == first == known()
+    assert speeds_of_models({"b": given[0]}, 32, 3, tmp_path / SPEED_FILE) == {"b": first["b"]}
+    assert speeds_of_models(systems, 64, 0, tmp_path / SPEED_FILE) == {}
+    other = speeds_of_models(systems, 64, 3, tmp_path / SPEED_FILE)
     assert [x["size_px"] for x in other.values()] == [64, 64]
     (tmp_path / SPEED_FILE).write_text("[]")
     with pytest.raises(UserError, match=f"{SPEED_FILE} is damaged .*; remove it"):
-        _speeds(systems, 32, 3, tmp_path / SPEED_FILE)
+        speeds_of_models(systems, 32, 3, tmp_path / SPEED_FILE)
 
 
 @needs_reference

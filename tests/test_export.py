@@ -18,18 +18,14 @@ from flax import nnx
 
 from stya2k_jax import UserError, load
 from stya2k_jax.commands.export import parse_size
-from stya2k_jax.export.export_model import (
-    FIXED_SIZES_ONLY,
-    HALVES,
-    ExportedModel,
-    export_model,
-    size_unit,
-)
+from stya2k_jax.export.export_model import export_model
+from stya2k_jax.export.exported_model import ExportedModel
+from stya2k_jax.export.halves import FIXED_SIZES_ONLY, HALVES, size_unit
 from stya2k_jax.network import attention
 from stya2k_jax.network.architecture import BASELINES, VARIANTS, Architecture
 from stya2k_jax.network.convolution import on_cpu, portable_form
 from stya2k_jax.network.model import StyA2K
-from stya2k_jax.training.run_directory import fingerprint_of_model
+from stya2k_jax.weights.parameters import fingerprint_of_model
 from tests.small_model import pictures, small_model
 
 pytestmark = pytest.mark.export
@@ -266,7 +262,7 @@ def test_the_three_lines_of_the_manifest_run_the_programs(format, tolerance, req
 
 def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "stya2k_jax.export", *arguments],
+        [sys.executable, "-m", "stya2k_jax", "export", *arguments],
         capture_output=True,
         text=True,
         cwd=directory,

@@ -13,18 +13,18 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
+from stya2k_jax.conversion.pytorch_files import read_state_dict
 from stya2k_jax.conversion.released_model import (
     RELEASED_FILES,
-    encoder_from_vgg,
     model_from_release,
-    read_state_dict,
     release_from_model,
 )
+from stya2k_jax.conversion.vgg import encoder_from_vgg
 from stya2k_jax.network.a2k import A2K
 from stya2k_jax.network.architecture import TAPS, Architecture
-from stya2k_jax.network.model import StyA2K
+from stya2k_jax.network.model import StyA2K, assemble
+from stya2k_jax.training import objective
 from stya2k_jax.training import step as training
-from stya2k_jax.weights.model_files import assemble
 from tests.recipe import (
     GOLDEN_DIGEST,
     initial_weights,
@@ -38,7 +38,7 @@ from tests.small_model import chosen_blocks
 
 pytestmark = pytest.mark.golden
 
-WEIGHTS = training.LossWeights()  # 10 and 1.25, as in the golden gradient and trace
+WEIGHTS = objective.LossWeights()  # 10 and 1.25, as in the golden gradient and trace
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -87,7 +87,7 @@ def assert_close(got, expected, bar):
 
 @partial(jax.jit, static_argnums=0)
 def _call(graph, state, *pictures):
-    return nnx.merge(graph, state)(*map(training.as_float, pictures))
+    return nnx.merge(graph, state)(*map(objective.as_float, pictures))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -166,10 +166,10 @@ def test_trained_weights_on_real_pictures_give_the_golden_features_and_blocks(re
 @partial(jax.jit, static_argnums=0)
 def _losses_and_gradient(graph, state, stylized, content, style):
     encoder, block_sizes = nnx.merge(graph, state), Architecture().block_sizes
-    taps_c, taps_s = encoder(training.as_float(content)), encoder(training.as_float(style))
+    taps_c, taps_s = encoder(objective.as_float(content)), encoder(objective.as_float(style))
 
     def weighted_sum(stylized):
-        terms = training.loss_terms(encoder(stylized), taps_c, taps_s, block_sizes, WEIGHTS)
+        terms = objective.loss_terms(encoder(stylized), taps_c, taps_s, block_sizes, WEIGHTS)
         return terms["loss_global"] + terms["loss_a2k"], terms
 
     gradient, terms = jax.grad(weighted_sum, has_aux=True)(stylized)
@@ -211,11 +211,11 @@ def train():
     encoder, painter, architecture = model.encoder, model.painter, model.architecture
     devices = jax.devices()[:1]  # two pictures do not split over more than two devices
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,), devices=devices)
-    loss_fn = training.make_loss(painter, encoder, None, architecture, WEIGHTS)
+    loss_fn = objective.make_loss(painter, encoder, None, architecture, WEIGHTS)
     # As part of the state, the learning rate is an argument too: one compilation for both traces.
     optimizer = optax.inject_hyperparams(training.make_optimizer)(schedule=0.0)
     train_step = training.make_train_step(loss_fn, optimizer, mesh)
-    frozen = training.freeze(encoder, None)
+    frozen = objective.freeze(encoder, None)
 
     def train(learning_rate: float):
         state = training.new_state(painter, optimizer, mesh)
@@ -223,7 +223,7 @@ def train():
         rows = []
         for i in range(6):
             batch = {key: golden[key][2 * i : 2 * i + 2] for key in ("content", "style")}
-            state, metrics = train_step(state, frozen, training.shard_batch(batch, mesh))
+            state, metrics = train_step(state, frozen, devices.shard_batch(batch, mesh))
             rows.append([metrics[k] for k in ("loss", "loss_global", "loss_a2k", "grad_norm")])
         trained = nnx.merge(nnx.graphdef(painter), state.params)
         return np.array(rows), release_from_model(assemble(architecture, encoder, trained))

@@ -12,23 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures import reading as images
+from stya2k_jax.pictures.arrays import grid, to_float, to_uint8, write_png
 from stya2k_jax.pictures.reading import (
-    PictureError,
-    crop_square,
     decode_picture,
     find_pictures,
-    grid,
     read_picture,
-    resize_short_side,
-    resized_size,
-    to_float,
     to_rgb,
-    to_uint8,
     upright_size,
-    write_png,
 )
+from stya2k_jax.pictures.resizing import crop_square, resize_short_side, resized_size
 
 ORIENTATION = 274  # the EXIF tag
 UNDO = {  # what a viewer does to the stored pixels, by the EXIF standard

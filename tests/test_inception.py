@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stya2k_jax.conversion.released_model import save_state_dict
-from stya2k_jax.errors import UserError
+from stya2k_jax.conversion.pytorch_files import save_state_dict
+from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.metrics.inception import Inception, _convolutions, expected_shapes, load_inception
-from stya2k_jax.weights.model_files import WeightsError
 from tests.small_model import pictures
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.network.model import new_painter
 from stya2k_jax.training.initial_weights import initialise
-from stya2k_jax.weights.model_files import named_arrays, new_painter
+from stya2k_jax.weights.parameters import named_arrays
 from tests.small_model import WIDTH
 
 ARCHITECTURE = Architecture(width=WIDTH)

@@ -11,18 +11,18 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 import stya2k_jax
+from stya2k_jax.errors import WeightsError
 from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.network.model import new_encoder
 from stya2k_jax.weights.model_files import (
     ARCHITECTURE_FILE,
     ENCODER_FILE,
     PAINTER_FILE,
-    WeightsError,
-    named_arrays,
-    new_encoder,
     save_architecture,
     save_encoder,
     save_model,
 )
+from stya2k_jax.weights.parameters import named_arrays
 from stya2k_jax.weights.run_checkpoints import Checkpoints
 from tests.small_model import WIDTH, small_model
 

@@ -9,7 +9,7 @@ import pytest
 
 from stya2k_jax.network.architecture import MATCHED_TAPS, Architecture
 from stya2k_jax.network.blocks import real_points
-from stya2k_jax.network.ladder import ladder, resize_nearest
+from stya2k_jax.network.normalization import ladder, resize_nearest
 from stya2k_jax.training import losses
 from tests import loop_reference
 from tests.small_model import assert_best_but_for_rounding, encode, pictures

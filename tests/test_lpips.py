@@ -8,10 +8,9 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from stya2k_jax.commands.convert_lpips import join
-from stya2k_jax.conversion.released_model import read_state_dict, save_state_dict
-from stya2k_jax.metrics.lpips import BACKBONES, Lpips, expected_shapes, load_lpips
-from stya2k_jax.weights.model_files import WeightsError
+from stya2k_jax.conversion.pytorch_files import read_state_dict, save_state_dict
+from stya2k_jax.errors import WeightsError
+from stya2k_jax.metrics.lpips import BACKBONES, Lpips, expected_shapes, join, load_lpips
 from tests.recipe import needs_reference, reference_path
 from tests.small_model import pictures
 
@@ -233,7 +232,7 @@ def published(tmp_path):
 
 def test_the_command_joins_backbone_and_heads(published, tmp_path):
     output = tmp_path / "new" / "lpips.safetensors"
-    command = [sys.executable, "-m", "stya2k_jax.convert_lpips", f"--backbone={published[0]}"]
+    command = [sys.executable, "-m", "stya2k_jax", "convert-lpips", f"--backbone={published[0]}"]
     done = subprocess.run(
         [*command, f"--heads={published[1]}", f"--output={output}"], capture_output=True, text=True
     )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.masks import (
     as_mask,
     fit_mask,
@@ -14,7 +14,6 @@ from stya2k_jax.pictures.masks import (
     reduce_mask,
     style_masks,
 )
-from stya2k_jax.pictures.reading import PictureError
 
 
 def drawn(seed: int, *shape: int) -> np.ndarray:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.conversion.released_model import save_state_dict
-from stya2k_jax.errors import UserError
+from stya2k_jax.conversion.pytorch_files import save_state_dict
+from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.evaluation.evaluate_pictures import evaluate
 from stya2k_jax.evaluation.protocol import Protocol
 from stya2k_jax.metrics.fid import frechet_distance
 from stya2k_jax.metrics.inception import Inception
-from stya2k_jax.weights.model_files import WeightsError, save_encoder
+from stya2k_jax.weights.model_files import save_encoder
 from tests import test_inception, test_lpips
 from tests.small_model import noise, saved, small_model
 

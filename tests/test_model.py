@@ -16,15 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, VARIANTS, Architecture
-from stya2k_jax.network.model import StyA2K
-from stya2k_jax.weights.model_files import (
-    assemble,
-    named_arrays,
-    new_encoder,
-    new_painter,
-    parameter_shapes,
-    with_arrays,
-)
+from stya2k_jax.network.model import StyA2K, assemble, new_encoder, new_painter
+from stya2k_jax.weights.parameters import named_arrays, parameter_shapes, with_arrays
 from tests import loop_reference
 from tests.small_model import (
     assert_best_but_for_rounding,

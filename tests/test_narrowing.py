@@ -8,8 +8,9 @@ import pytest
 from flax import nnx
 
 from stya2k_jax.network.architecture import TAPS, Architecture
+from stya2k_jax.network.model import new_encoder
 from stya2k_jax.training.narrow_encoder import narrow_encoder
-from stya2k_jax.weights.model_files import named_arrays, new_encoder, with_arrays
+from stya2k_jax.weights.parameters import named_arrays, with_arrays
 from tests.small_model import WIDTH, pictures
 
 WIDE = Architecture(width=2 * WIDTH)

@@ -6,8 +6,10 @@ import pytest
 from flax import nnx
 
 import stya2k_jax
+from stya2k_jax.errors import WeightsError
 from stya2k_jax.weights.loading import MINI_FILE
-from stya2k_jax.weights.model_files import WeightsError, named_arrays, save_module
+from stya2k_jax.weights.model_files import save_module
+from stya2k_jax.weights.parameters import named_arrays
 from tests.small_model import pictures, small_model
 
 

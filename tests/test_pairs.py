@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.names import Pair, all_pairs, as_square, by_name, find_stylized
+from stya2k_jax.evaluation.pairs import all_pairs, find_stylized
+from stya2k_jax.pictures.names import Pair, by_name
+from stya2k_jax.pictures.resizing import as_square
 
 
 def test_every_pair_comes_once_and_few_styles_at_a_time():

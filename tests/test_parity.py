@@ -12,15 +12,12 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
-from stya2k_jax.conversion.released_model import (
-    encoder_from_vgg,
-    model_from_release,
-    release_from_model,
-)
+from stya2k_jax.conversion.released_model import model_from_release, release_from_model
+from stya2k_jax.conversion.vgg import encoder_from_vgg
 from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, VARIANTS, Architecture
-from stya2k_jax.network.model import StyA2K
+from stya2k_jax.network.model import StyA2K, assemble
+from stya2k_jax.training import devices, objective
 from stya2k_jax.training import step as training
-from stya2k_jax.weights.model_files import assemble
 from tests.recipe import initial_weights, recipe_weights
 from tests.small_model import chosen_blocks, pictures
 from tests.test_model import changed
@@ -55,7 +52,7 @@ TAP_SIZES = {  # of feature maps
     106: ((30, 9), (1, 17)),
 }
 TRAINING_SIZES = {1.0: ((64, 64), (64, 64)), 0.25: ((77, 61), (70, 93))}
-WEIGHTS = training.LossWeights()
+WEIGHTS = objective.LossWeights()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -188,7 +185,7 @@ def _losses_and_gradient(graph, state, stylized, content, style):
     taps_c, taps_s = encoder(content), encoder(style)
 
     def weighted_sum(stylized):
-        terms = training.loss_terms(encoder(stylized), taps_c, taps_s, block_sizes, WEIGHTS)
+        terms = objective.loss_terms(encoder(stylized), taps_c, taps_s, block_sizes, WEIGHTS)
         return terms["loss_global"] + terms["loss_a2k"], terms
 
     gradient, terms = jax.grad(weighted_sum, has_aux=True)(stylized)
@@ -229,13 +226,13 @@ def test_the_papers_norms_and_the_content_term_are_pytorchs():
     seed = NARROW[0]
     content_size, style_size = SIZES[seed]
     images = pictures(seed, content_size, style_size, content_size, batch=2)
-    weights = training.LossWeights(1.0, 1.0, 1.0, "l2")
+    weights = objective.LossWeights(1.0, 1.0, 1.0, "l2")
     expected_taps = [reference_of(seed).encode(image) for image in to_torch(*images)]
     taps_c, taps_s, taps_cs = (
         {tap: ref.to_nhwc(x).astype(np.float32) for tap, x in taps.items()}
         for taps in expected_taps
     )
-    terms = jax.jit(training.loss_terms, static_argnums=(3, 4))(
+    terms = jax.jit(objective.loss_terms, static_argnums=(3, 4))(
         taps_cs, taps_c, taps_s, Architecture().block_sizes, weights
     )
     taps_c, taps_s, taps_cs = expected_taps
@@ -256,7 +253,7 @@ def test_the_papers_norms_and_the_content_term_are_pytorchs():
 def compiled_training(width: float):
     """Returns step, optimizer and mesh for all models of this width."""
     model = converted(initial_weights(width=width))
-    loss_fn = training.make_loss(model.painter, model.encoder, None, model.architecture, WEIGHTS)
+    loss_fn = objective.make_loss(model.painter, model.encoder, None, model.architecture, WEIGHTS)
     devices = jax.devices()[:1]  # two pictures do not split over more than two devices
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,), devices=devices)
     optimizer = training.make_optimizer(2e-5)
@@ -283,10 +280,10 @@ def train(seed: int, weights, steps: int):
     train_step, optimizer, mesh = compiled_training(width_of(seed))
     content, style = training_pictures(seed)
     graph, state = nnx.graphdef(model.painter), training.new_state(model.painter, optimizer, mesh)
-    frozen, rows = training.freeze(model.encoder, None), []
+    frozen, rows = objective.freeze(model.encoder, None), []
     for i in range(steps):
         batch = dict(content=content[2 * i : 2 * i + 2], style=style[2 * i : 2 * i + 2])
-        state, metrics = train_step(state, frozen, training.shard_batch(batch, mesh))
+        state, metrics = train_step(state, frozen, devices.shard_batch(batch, mesh))
         rows.append([metrics[k] for k in ("loss", "loss_global", "loss_a2k", "grad_norm")])
     by_name = [
         release_from_model(assemble(model.architecture, model.encoder, nnx.merge(graph, params)))

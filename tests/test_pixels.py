@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.arrays import as_kind_of, as_pixels
 from stya2k_jax.pictures.masks import as_mask
-from stya2k_jax.pictures.reading import PictureError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 GREY = np.random.default_rng(1).integers(0, 256, (5, 7), dtype=np.uint8)

@@ -13,8 +13,8 @@ from PIL import Image
 from stya2k_jax.data.batches import batches
 from stya2k_jax.data.opening import open_source
 from stya2k_jax.data.packing import write_shards
-from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.reading import PictureError, squash
+from stya2k_jax.errors import PictureError, UserError
+from stya2k_jax.pictures.resizing import squash
 from stya2k_jax.pictures.synthetic import draw_content
 from tests.commands import run_command
 
@@ -93,7 +93,7 @@ def test_a_record_of_the_load_size_is_neither_resized_nor_decoded_beyond_the_cro
 
     expected = first(opened(packed))
     monkeypatch.setattr(Image.Image, "resize", refuse)
-    monkeypatch.setattr("stya2k_jax.record_sources.decode_picture", refuse)
+    monkeypatch.setattr("stya2k_jax.data.array_records.decode_picture", refuse)
     for a, b in zip(first(opened(packed)), expected, strict=True):
         np.testing.assert_array_equal(a["content"], b["content"])
 
@@ -165,7 +165,7 @@ def test_nothing_is_left_when_no_picture_can_be_read(tmp_path):
 
 def test_the_command_does_the_rest_and_names_what_it_cannot_read(folder, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"text")
-    command = [sys.executable, "-m", "stya2k_jax.prepare", "--size=40", "--workers=0"]
+    command = [sys.executable, "-m", "stya2k_jax", "prepare", "--size=40", "--workers=0"]
     command += [f"--input={folder}", f"--input={tmp_path}", f"--output={tmp_path / 'out'}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
@@ -185,7 +185,7 @@ def test_the_command_does_the_rest_and_names_what_it_cannot_read(folder, tmp_pat
 )
 def test_what_is_wrong_is_one_message(tmp_path, options, message):
     options = [option.format(tmp=tmp_path) for option in options]
-    done = run_command("-m", "stya2k_jax.prepare", *options)
+    done = run_command("-m", "stya2k_jax", "prepare", *options)
     assert done.returncode == 1
     assert message.format(tmp=tmp_path) in done.stderr and "Traceback" not in done.stderr
     assert not any(tmp_path.iterdir())

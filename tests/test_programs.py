@@ -14,17 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stya2k_jax.inference.programs
-from stya2k_jax.inference.programs import Programs, padded, tap_sizes
+from stya2k_jax.inference.programs import Programs, padded
 from stya2k_jax.network.architecture import BASELINES, STYLED_TAPS, Architecture
 from stya2k_jax.network.blocks import balanced_block_size
-from stya2k_jax.network.model import StyA2K
-from stya2k_jax.weights.model_files import (
-    assemble,
-    named_arrays,
-    named_leaves,
-    new_painter,
-    with_arrays,
-)
+from stya2k_jax.network.model import StyA2K, assemble, new_painter
+from stya2k_jax.network.sizes import tap_sizes
+from stya2k_jax.weights.parameters import named_arrays, named_leaves, with_arrays
 from tests import loop_reference as loop
 from tests.small_model import pictures, small_model
 

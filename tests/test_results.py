@@ -6,7 +6,8 @@ import json
 import pytest
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.files.json_files import ROWS_FILE, SETTINGS_FILE, Results, write_csv
+from stya2k_jax.evaluation.results import ROWS_FILE, Results, write_csv
+from stya2k_jax.files.settings import SETTINGS_FILE
 
 SETTINGS = {"size_px": 512, "measure": ["losses"], "contents": {"a": "12", "b": "34"}}
 

@@ -10,10 +10,10 @@ import pytest
 
 import stya2k_jax
 from configs import smoke
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.training.log import NotFiniteError
 from stya2k_jax.training.train_painter import train
-from stya2k_jax.weights.model_files import WeightsError, named_arrays
+from stya2k_jax.weights.parameters import named_arrays
 from stya2k_jax.weights.run_checkpoints import Checkpoints
 
 

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 
-from stya2k_jax.demo import showcase
-from stya2k_jax.evaluation.report import page
+from stya2k_jax.demo import examples, showcase
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.pictures.names import Pair
 from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.synthetic import STYLES
+from stya2k_jax.reports.page import page
 from stya2k_jax.reports.picture_grids import Thumbnails, picture_grid
 from tests.small_model import small_model
 
@@ -17,13 +17,13 @@ SIZE = 32
 
 
 def test_there_is_a_style_of_every_drawn_kind_and_all_are_squares():
-    contents, styles = showcase.contents_and_styles(SIZE)
+    contents, styles = examples.contents_and_styles(SIZE)
     assert set(styles) > set(STYLES) and len(styles) == 6 and len(contents) >= 1
     assert {image.size for image in (*contents.values(), *styles.values())} == {(SIZE, SIZE)}
 
 
 def test_every_pair_is_painted_under_its_name_and_shown(tmp_path):
-    contents, styles = showcase.contents_and_styles(SIZE)
+    contents, styles = examples.contents_and_styles(SIZE)
     contents = dict(list(contents.items())[-1:])
     stylizer = Stylizer(small_model()[0])
     files, seconds = showcase.stylize_all(stylizer, contents, styles, tmp_path)

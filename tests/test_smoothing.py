@@ -8,8 +8,10 @@ pytest.importorskip("cv2")
 import cv2
 
 from stya2k_jax.errors import UserError
+from stya2k_jax.evaluation.clips.measure import warping_error_1
+from stya2k_jax.evaluation.clips.rendered import moving_window
 from stya2k_jax.video.smoothing import Smoother
-from stya2k_jax.video.warping import known_points, moving_window, warping_error_1
+from stya2k_jax.video.warping import known_points
 
 NOISE = 20.0
 

@@ -17,8 +17,7 @@ from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
 from stya2k_jax.data.opening import check_enough, open_source, open_sources
-from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.reading import PictureError
+from stya2k_jax.errors import PictureError, UserError
 
 
 def picture_file(level: int, kind: str = "PNG") -> bytes:

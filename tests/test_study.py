@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from stya2k_jax.errors import UserError
+from stya2k_jax.evaluation.votes import sum_votes, wilson_interval
 from stya2k_jax.pictures.names import Pair
-from stya2k_jax.reports.study_page import QUESTIONS, sum_votes, wilson_interval, write_study
+from stya2k_jax.reports.study_page import QUESTIONS, write_study
 
 CONTENTS = {f"c{i}": Path(f"c{i}.png") for i in range(3)}
 STYLES = {"</script>": Path("s.png")}
@@ -90,7 +91,7 @@ def test_votes_of_all_participants_add_up(tmp_path):
     found = sum_votes([tmp_path / "a.json", tmp_path / "b.json"])
     assert list(found) == list(QUESTIONS)
     assert found["overall"]["us"]["votes"] == 3 and found["overall"]["us"]["share"] == 0.75
-    command = [sys.executable, "-m", "stya2k_jax.study", f"--votes={tmp_path}"]
+    command = [sys.executable, "-m", "stya2k_jax", "study", f"--votes={tmp_path}"]
     command += [f"--votes={tmp_path / 'b.json'}"]  # once more: counts once
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

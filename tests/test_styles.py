@@ -14,16 +14,9 @@ from safetensors.numpy import load_file, save_file
 
 from stya2k_jax import Stylizer, UserError
 from stya2k_jax.inference.style import Style, is_style_file, normalised_weights
-from stya2k_jax.network.model import StyA2K
+from stya2k_jax.network.model import StyA2K, assemble, new_encoder, new_painter
 from stya2k_jax.weights.loading import MINI_FILE
-from stya2k_jax.weights.model_files import (
-    assemble,
-    named_arrays,
-    named_leaves,
-    new_encoder,
-    new_painter,
-    with_arrays,
-)
+from stya2k_jax.weights.parameters import named_arrays, named_leaves, with_arrays
 from tests.small_model import small_model
 
 

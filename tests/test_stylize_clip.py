@@ -14,7 +14,7 @@ from PIL import Image
 pytest.importorskip("av")
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.video.reading import Frame
+from stya2k_jax.video.clip_format import Frame
 from stya2k_jax.video.stylize_clip import Stopped, stylize_clip
 from tests.clips import boxes_of, frames_of, pictures, render, sound_of, times_of
 

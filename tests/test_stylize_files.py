@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
+from stya2k_jax.errors import PictureError
 from stya2k_jax.inference.stylize_files import STYLES_AT_ONCE, Styling, find_contents, stylize_files
-from stya2k_jax.pictures.reading import PictureError
 from tests.small_model import noise, saved, small_model
 
 HEIGHT, WIDTH = 16, 24

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
-from stya2k_jax.pictures.reading import PictureError
+from stya2k_jax.errors import PictureError
 from tests.small_model import noise, saved, small_model
 
 HEIGHT, WIDTH = 16, 24

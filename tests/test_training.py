@@ -12,8 +12,9 @@ from jax.sharding import AxisType
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.network.model import new_encoder, new_painter
+from stya2k_jax.training import devices, objective
 from stya2k_jax.training import step as training
-from stya2k_jax.weights.model_files import new_encoder, new_painter
 from tests.small_model import WIDTH, pictures
 
 ARCHITECTURE = Architecture(width=WIDTH)
@@ -38,7 +39,7 @@ def modules():
 @cache
 def compiled_step(devices: int, learning_rate: float):
     painter, encoder = modules()
-    loss_fn = training.make_loss(painter, encoder, None, ARCHITECTURE, training.LossWeights())
+    loss_fn = objective.make_loss(painter, encoder, None, ARCHITECTURE, objective.LossWeights())
     optimizer = training.make_optimizer(learning_rate)
     return training.make_train_step(loss_fn, optimizer, mesh_of(devices)), optimizer
 
@@ -48,9 +49,9 @@ def run(steps: int, devices: int = 1, learning_rate: float = 2e-4, same_batch: b
     painter, encoder = modules()
     train_step, optimizer = compiled_step(devices, learning_rate)
     state = training.new_state(painter, optimizer, mesh_of(devices))
-    frozen, rows = training.freeze(encoder, None), []
+    frozen, rows = objective.freeze(encoder, None), []
     for i in range(steps):
-        batch = training.shard_batch(batch_of(0 if same_batch else i), mesh_of(devices))
+        batch = devices.shard_batch(batch_of(0 if same_batch else i), mesh_of(devices))
         state, metrics = train_step(state, frozen, batch)
         rows.append(jax.device_get(metrics))
     return state, rows, frozen
@@ -67,15 +68,15 @@ def test_one_device_and_four_give_the_same_training():
 
 def test_an_accumulated_step_is_the_whole_step():
     painter, encoder = modules()
-    loss_fn = training.make_loss(painter, encoder, None, ARCHITECTURE, training.LossWeights())
+    loss_fn = objective.make_loss(painter, encoder, None, ARCHITECTURE, objective.LossWeights())
     # Adam turns gradients that are rounding errors into whole steps.
     optimizer, mesh = optax.sgd(1.0), mesh_of(2)
     rows, states = [], []
     for accumulate in (1, 2):
         step = training.make_train_step(loss_fn, optimizer, mesh, accumulate)
         state = training.new_state(painter, optimizer, mesh)
-        batch = training.shard_batch(batch_of(0), mesh)
-        state, metrics = step(state, training.freeze(encoder, None), batch)
+        batch = devices.shard_batch(batch_of(0), mesh)
+        state, metrics = step(state, objective.freeze(encoder, None), batch)
         rows.append(jax.device_get(metrics))
         states.append(state)
     for name in rows[0]:
@@ -90,7 +91,7 @@ def test_an_accumulated_step_is_the_whole_step():
 
 def test_parts_of_a_batch_stay_on_their_devices():
     batch = np.arange(24).reshape(12, 2)
-    parts = jax.jit(lambda x: training._parts(x, 3, mesh_of(2)))(batch)
+    parts = jax.jit(lambda x: devices.split_into_parts(x, 3, mesh_of(2)))(batch)
     assert parts.sharding.shard_shape(parts.shape) == (3, 2, 2)
     assert sorted(np.asarray(parts)[:, :, 0].ravel()) == sorted(batch[:, 0])
     first_device = np.asarray(parts)[:, :2, 0]
@@ -107,7 +108,7 @@ def test_parts_of_a_batch_stay_on_their_devices():
 )
 def test_a_batch_that_does_not_divide_is_refused(batch, accumulate, message):
     with pytest.raises(UserError, match=message):
-        training.make_mesh(batch, accumulate)
+        devices.make_mesh(batch, accumulate)
 
 
 def test_a_step_donates_its_state_and_leaves_the_encoder_alone():
@@ -115,8 +116,8 @@ def test_a_step_donates_its_state_and_leaves_the_encoder_alone():
     before = jax.tree.map(np.array, nnx.state(encoder))
     train_step, optimizer = compiled_step(1, 2e-4)
     state = training.new_state(painter, optimizer, mesh_of(1))
-    frozen = training.freeze(encoder, None)
-    train_step(state, frozen, training.shard_batch(batch_of(0), mesh_of(1)))
+    frozen = objective.freeze(encoder, None)
+    train_step(state, frozen, devices.shard_batch(batch_of(0), mesh_of(1)))
     assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
     jax.tree.map(np.testing.assert_array_equal, before, nnx.state(encoder))
 
@@ -129,11 +130,11 @@ def test_one_small_batch_can_be_learned_by_heart():
 
 def test_the_loss_is_the_sum_of_its_weighted_terms():
     painter, encoder = modules()
-    frozen, batch = training.freeze(encoder, None), batch_of(5)
+    frozen, batch = objective.freeze(encoder, None), batch_of(5)
     once = dict(lambda_global=1.0, lambda_a2k=1.0, lambda_content=1.0)
     weighted = dict(lambda_global=10.0, lambda_a2k=0.5, lambda_content=3.0)
     losses = [
-        training.make_loss(painter, encoder, None, ARCHITECTURE, training.LossWeights(**weights))
+        objective.make_loss(painter, encoder, None, ARCHITECTURE, objective.LossWeights(**weights))
         for weights in (once, weighted)
     ]
     terms = jax.jit(lambda *x: [loss(*x)[1] for loss in losses])(nnx.state(painter), frozen, batch)
@@ -147,15 +148,15 @@ def test_the_loss_is_the_sum_of_its_weighted_terms():
 def test_a_loss_encoder_of_its_own_gives_the_loss_its_features():
     painter, encoder = modules()
     other = new_encoder(Architecture(width=2 * WIDTH), seed=3)
-    weights = training.LossWeights()
+    weights = objective.LossWeights()
     batch, params = batch_of(6), nnx.state(painter)
-    same = training.make_loss(painter, encoder, None, ARCHITECTURE, weights)
-    twice = training.make_loss(painter, encoder, encoder, ARCHITECTURE, weights)
-    wider = training.make_loss(painter, encoder, other, ARCHITECTURE, weights)
+    same = objective.make_loss(painter, encoder, None, ARCHITECTURE, weights)
+    twice = objective.make_loss(painter, encoder, encoder, ARCHITECTURE, weights)
+    wider = objective.make_loss(painter, encoder, other, ARCHITECTURE, weights)
     cases = {
-        same: training.freeze(encoder, None),
-        twice: training.freeze(encoder, encoder),
-        wider: training.freeze(encoder, other),
+        same: objective.freeze(encoder, None),
+        twice: objective.freeze(encoder, encoder),
+        wider: objective.freeze(encoder, other),
     }
     # In one program, which computes once what they share: that is quicker to compile.
     compute = jax.jit(
@@ -168,12 +169,12 @@ def test_a_loss_encoder_of_its_own_gives_the_loss_its_features():
 
 def test_terms_sum_the_taps_they_are_told_to():
     (painter, encoder), batch = modules(), batch_of(7)
-    frozen, params = training.freeze(encoder, None), nnx.state(painter)
+    frozen, params = objective.freeze(encoder, None), nnx.state(painter)
 
     def terms(*choices: dict) -> list[dict]:
         """Returns the terms of each choice, of one program."""
-        weights = [training.LossWeights()._replace(**choice) for choice in choices]
-        losses = [training.make_loss(painter, encoder, None, ARCHITECTURE, w) for w in weights]
+        weights = [objective.LossWeights()._replace(**choice) for choice in choices]
+        losses = [objective.make_loss(painter, encoder, None, ARCHITECTURE, w) for w in weights]
         return jax.jit(lambda *x: [loss(*x)[1] for loss in losses])(params, frozen, batch)
 
     taps = training.MATCHED_TAPS
@@ -193,7 +194,7 @@ def test_terms_sum_the_taps_they_are_told_to():
 
 def test_nothing_to_train_is_an_error():
     with pytest.raises(ValueError, match="all 0: there is nothing to train"):
-        training.loss_terms({}, {}, {}, (16, 8, 8, 4), training.LossWeights(0.0, 0.0, 0.0))
+        objective.loss_terms({}, {}, {}, (16, 8, 8, 4), objective.LossWeights(0.0, 0.0, 0.0))
 
 
 def test_the_released_schedule_drops_after_each_epoch_from_the_second():

@@ -6,9 +6,10 @@ from PIL import Image
 
 from stya2k_jax import Stylizer
 from stya2k_jax.errors import UserError
-from stya2k_jax.evaluation.clips.clip import Clip, Motion, pan
+from stya2k_jax.evaluation.clips.clip import Clip, Motion
 from stya2k_jax.evaluation.clips.measure import measure_clip, measure_clips, stylize_clips
-from stya2k_jax.files.json_files import ROWS_FILE, Results
+from stya2k_jax.evaluation.clips.rendered import pan
+from stya2k_jax.evaluation.results import ROWS_FILE, Results
 from tests.small_model import small_model
 
 

@@ -3,14 +3,9 @@
 import numpy as np
 import pytest
 
-from stya2k_jax.video.warping import (
-    known_points,
-    moving_window,
-    occluded,
-    warp,
-    warping_error_1,
-    warping_error_2,
-)
+from stya2k_jax.evaluation.clips.measure import warping_error_1, warping_error_2
+from stya2k_jax.evaluation.clips.rendered import moving_window
+from stya2k_jax.video.warping import known_points, occluded, warp
 
 ERRORS = (warping_error_1, warping_error_2)
 

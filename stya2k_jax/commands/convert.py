@@ -1,4 +1,4 @@
-"""The command `convert_vgg.py`, also `stya2k-convert`: PyTorch weights to ours and back."""
+"""The command `convert_vgg.py`, also `stya2k convert`: PyTorch weights to ours and back."""
 
 from pathlib import Path
 
@@ -6,23 +6,24 @@ from absl import flags
 
 from stya2k_jax.commands import command_line
 from stya2k_jax.conversion.normalized_vgg import normalise_encoder
+from stya2k_jax.conversion.pytorch_files import read_state_dict, save_state_dict
 from stya2k_jax.conversion.released_model import (
     RELEASED_FILES,
-    VGG_KEYS,
-    encoder_from_vgg,
-    git_blob_id,
-    is_beyond_conv5_1,
     model_from_release,
-    read_state_dict,
+    read_release,
     release_from_model,
-    save_state_dict,
+    released_files,
+    verify_release,
 )
+from stya2k_jax.conversion.vgg import VGG_KEYS, encoder_from_vgg, is_beyond_conv5_1
 from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.network.encoder import Encoder
-from stya2k_jax.pictures.reading import crop_square, find_pictures, read_picture, to_float
+from stya2k_jax.pictures.arrays import to_float
+from stya2k_jax.pictures.reading import find_pictures, read_picture
+from stya2k_jax.pictures.resizing import crop_square
 from stya2k_jax.weights.loading import load
-from stya2k_jax.weights.model_files import WeightsError, save_encoder, save_model
+from stya2k_jax.weights.model_files import save_encoder, save_model
 
 PHOTOGRAPH_PX = 256  # side of the squares of photographs that are shown to the network
 
@@ -40,7 +41,7 @@ def main() -> None:
         "Picture, or folder of pictures, over which every channel of VGG-19 is rescaled to a mean "
         "activation of 1. Needed for torchvision's weights.",
     )
-    stya2k = text("stya2k", None, f"Directory with {', '.join(f for f, _ in _released())}.")
+    stya2k = text("stya2k", None, f"Directory with {', '.join(f for f, _ in released_files())}.")
     verify = flags.DEFINE_bool("verify", False, "Check that --stya2k holds the authors' files.")
     export = text("export_pytorch", None, "Checkpoint of ours to write in the released format.")
     output = text("output", None, "Directory to write.")
@@ -61,28 +62,11 @@ def main() -> None:
             save_encoder(Path(output.value), encoder, architecture)
             print(f"Wrote the encoder (width {architecture.width:g}) to {output.value}")
         else:
-            model = model_from_release(encoder, architecture, _read_release(Path(stya2k.value)))
+            model = model_from_release(encoder, architecture, read_release(Path(stya2k.value)))
             save_model(Path(output.value), model)
             print(f"Wrote the model (width {architecture.width:g}) to {output.value}")
 
     command_line.run(run)
-
-
-def verify_release(directory: Path) -> None:
-    """Checks the released files by their git blob ids.
-
-    Raises:
-      WeightsError: names every file that is missing or is not the authors'.
-    """
-    lines = []
-    for name, blob_id in _released():
-        path = directory / name
-        if not path.is_file():
-            lines.append(f"{path} is missing")
-        elif git_blob_id(path) != blob_id:
-            lines.append(f"{path} has git blob id {git_blob_id(path)}, the authors' has {blob_id}")
-    if lines:
-        raise WeightsError("These are not the released files:\n  " + "\n  ".join(lines))
 
 
 def export_model(checkpoint: Path, directory: Path) -> None:
@@ -90,13 +74,9 @@ def export_model(checkpoint: Path, directory: Path) -> None:
     model = load(checkpoint)
     for module, state_dict in release_from_model(model).items():
         save_state_dict(directory / RELEASED_FILES[module][0], state_dict)
-    print(f"Wrote {', '.join(name for name, _ in _released())} to {directory}")
+    print(f"Wrote {', '.join(name for name, _ in released_files())} to {directory}")
     if model.architecture.width != 1:
         print(f"Note: at width {model.architecture.width:g} the released code needs its sizes set.")
-
-
-def _released() -> list[tuple[str, str]]:
-    return list(RELEASED_FILES.values())
 
 
 def _read_vgg(path: Path, vgg_format: str, photographs: str | None) -> tuple[Encoder, Architecture]:
@@ -119,16 +99,3 @@ def _read_vgg(path: Path, vgg_format: str, photographs: str | None) -> tuple[Enc
         encoder, _ = normalise_encoder(encoder, pictures)
         print(f"Rescaled every channel to a mean activation of 1 over {len(files)} pictures")
     return encoder, architecture
-
-
-def _read_release(directory: Path) -> dict:
-    missing = [name for name, _ in _released() if not (directory / name).is_file()]
-    if missing:
-        raise WeightsError(f"{directory} lacks {', '.join(missing)}; it needs all three files.")
-    return {
-        module: read_state_dict(directory / name) for module, (name, _) in RELEASED_FILES.items()
-    }
-
-
-if __name__ == "__main__":
-    main()

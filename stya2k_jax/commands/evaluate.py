@@ -1,4 +1,4 @@
-"""The command `evaluate.py`, also `stya2k-evaluate`."""
+"""The command `evaluate.py`, also `stya2k evaluate`."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from stya2k_jax.commands import command_line
 from stya2k_jax.errors import UserError
 from stya2k_jax.pictures.reading import find_all
 
-SUM_VOTES = "python -m stya2k_jax.study --votes=FOLDER"
+SUM_VOTES = "stya2k study --votes=FOLDER"
 TITLES = {
     None: "Evaluation",
     "1": "Systems side by side",
@@ -27,7 +27,7 @@ OF_PICTURES = (  # flags without effect on the others
 def main() -> None:
     """Measures stylized pictures or clips, of models or of folders, and reports.
 
-    See `stya2k_jax.evaluation.evaluate` and `stya2k_jax.stability.evaluate_stability`.
+    See `evaluation.evaluate_pictures` and `evaluation.clips.evaluate`.
     """
     flag = _define_flags()
 
@@ -61,7 +61,7 @@ def _define_flags() -> dict[str, flags.FlagHolder]:
         "Directory of convert_vgg.py with the VGG-19 of the losses; left out: the encoder of the "
         "model, if that has full width.",
     )
-    add(text, "lpips", None, "Weights of LPIPS: a file of stya2k_jax.convert_lpips.")
+    add(text, "lpips", None, "Weights of LPIPS: a file of stya2k convert-lpips.")
     add(text, "cfsd_vgg", None, "torchvision's VGG-19 for CFSD; left out: the judge.")
     add(text, "inception", None, "ArtFID's art_inception.pth or .safetensors, for FID and ArtFID.")
     add(integer, "size", 512, "Side of the compared squares.", lower_bound=32)
@@ -122,9 +122,7 @@ def _refuse_without_effect(flag: dict[str, flags.FlagHolder]) -> None:
 def _run_pictures(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -> int:
     from stya2k_jax.evaluation.evaluate_pictures import evaluate
     from stya2k_jax.evaluation.protocol import Protocol, needs_judge
-    from stya2k_jax.reports import (
-        paper_tables as tables,  # heavy imports: only once the flags are known to be right
-    )
+    from stya2k_jax.reports import paper_tables as tables
 
     if flag["content_dir"].value is None:
         raise UserError("give --content_dir=FOLDER, the contents of the stylized pictures.")
@@ -193,8 +191,7 @@ def _run_clips(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -> i
 def _systems(flag: dict[str, flags.FlagHolder]) -> dict[str, Path]:
     """Returns the systems to measure by name; what is no model and no folder is refused."""
     from stya2k_jax.evaluation.clips.measure import UNSTYLIZED
-    from stya2k_jax.evaluation.evaluate_pictures import is_model
-    from stya2k_jax.evaluation.measure_pairs import REFERENCES
+    from stya2k_jax.evaluation.systems import REFERENCES, is_model
     from stya2k_jax.weights.loading import load
 
     systems = {}
@@ -252,14 +249,14 @@ def _metrics(chosen: list[str] | None, lpips: str | None) -> tuple[str, ...]:
     if chosen is not None:
         return tuple(chosen)
     if lpips is None:
-        print("LPIPS is left out: give --lpips=FILE, made by python -m stya2k_jax.convert_lpips")
+        print("LPIPS is left out: give --lpips=FILE, made by stya2k convert-lpips")
     first = METRICS[: METRICS.index("cfsd")]
     return tuple(name for name in first if name != "lpips" or lpips is not None)
 
 
 def _own_encoder(systems: dict[str, Path]) -> Path:
     """Returns the directory of the first model, if its encoder is the full VGG-19."""
-    from stya2k_jax.evaluation.evaluate_pictures import is_model
+    from stya2k_jax.evaluation.systems import is_model
     from stya2k_jax.weights.loading import MINI, MINI_FILE
     from stya2k_jax.weights.model_files import ENCODER_FILE, read_arrays
 
@@ -278,7 +275,3 @@ def _own_encoder(systems: dict[str, Path]) -> Path:
     if not model.is_dir():
         raise UserError(f"{model} is one file, whose encoder cannot be the judge; {advice}")
     return model
-
-
-if __name__ == "__main__":
-    main()

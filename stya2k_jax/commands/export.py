@@ -1,4 +1,4 @@
-"""The command `python -m stya2k_jax.export`, also `stya2k-export`."""
+"""The command `stya2k export`, also `stya2k export`."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,14 @@ from absl import flags
 
 from stya2k_jax.commands import command_line
 from stya2k_jax.errors import UserError
-from stya2k_jax.export.export_model import FORMATS, HALVES, MANIFEST_FILE, Size, export_model
+from export.export_model import export_model
+from stya2k_jax.export.halves import HALVES, Size
+from stya2k_jax.export.manifest import FORMATS, MANIFEST_FILE
 from stya2k_jax.weights.loading import MINI, load
 
 
 def main() -> None:
-    """Exports a model; see `stya2k_jax.export.export_model`."""
+    """Exports a model; see `export.export_model`."""
     checkpoint = flags.DEFINE_string(
         "checkpoint", MINI, "Model of convert_vgg.py, run of train.py, or the small model."
     )
@@ -47,7 +49,3 @@ def parse_size(text: str, flag: str) -> Size | None:
     if text and not match:
         raise UserError(f"--{flag}={text} is no size; give height x width in pixels, as 512x384.")
     return (int(match[1]), int(match[2])) if match else None
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Packs a model into one file: `python -m stya2k_jax.pack --checkpoint=runs/a2k --output=FILE`."""
+"""Packs a model into one file: `stya2k pack --checkpoint=runs/a2k --output=FILE`."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from absl import flags
 from stya2k_jax.commands import command_line
 from stya2k_jax.errors import UserError
 from stya2k_jax.weights.loading import load
-from stya2k_jax.weights.model_files import named_arrays, save_module
+from stya2k_jax.weights.model_files import save_module
+from stya2k_jax.weights.parameters import named_arrays
 
 DTYPES = {"float16": np.float16, "float32": np.float32}
 
@@ -31,7 +32,3 @@ def main() -> None:
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
     command_line.run(run)
-
-
-if __name__ == "__main__":
-    main()

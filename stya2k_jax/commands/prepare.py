@@ -1,4 +1,4 @@
-"""Packs pictures for training: `python -m stya2k_jax.prepare --input=FOLDER --output=DIRECTORY`.
+"""Packs pictures for training: `stya2k prepare --input=FOLDER --output=DIRECTORY`.
 
 Training on `arrayrecord:DIRECTORY` reads the pictures that training on the folder would read, and
 resizes none of them.
@@ -16,7 +16,7 @@ from stya2k_jax.data.packing import write_shards
 
 
 def main() -> None:
-    """Writes the record files; see `stya2k_jax.shards.write_shards`."""
+    """Writes the record files; see `data.packing.write_shards`."""
     inputs = flags.DEFINE_multi_string(
         "input", None, "Folder, or tfds:NAME and so on; may be repeated.", required=True
     )
@@ -49,7 +49,3 @@ def main() -> None:
         return 1 if errors else 0
 
     command_line.run(run)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The command `stylize.py`, also `stya2k-stylize`."""
+"""The command `stylize.py`, also `stya2k stylize`."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from stya2k_jax.weights.loading import MINI, load
 
 
 def main() -> None:
-    """Stylizes contents in styles; see `stya2k_jax.stylize_files.stylize_files`."""
+    """Stylizes contents in styles; see `inference.stylize_files`."""
     checkpoint = flags.DEFINE_string(
         "checkpoint", MINI, "Model of convert_vgg.py, run of train.py, or the small model."
     )
@@ -130,7 +130,3 @@ def _position(values: list[str] | None) -> tuple[int, int] | None:
     except ValueError:
         raise UserError(f"--save_attention={','.join(values)}: give row,column.") from None
     return row, column
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The command `train.py`, also `stya2k-train`."""
+"""The command `train.py`, also `stya2k train`."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ from stya2k_jax.errors import UserError
 
 
 def main() -> None:
-    """Trains as the config says; see `stya2k_jax.run.train` and `stya2k_jax.distilling.distil`."""
+    """Trains as the config says; see `training.train_painter` and `training.train_encoder`."""
     config = config_flags.DEFINE_config_file(
         "config", None, "configs/….py; any field is set by --config.FIELD=VALUE.", lock_config=True
     )
@@ -110,7 +110,3 @@ def _let_configs_import_their_neighbours(argv: Sequence[str]) -> None:
         if name.lstrip("-") == "config":
             config = Path(value if equals else following).absolute()
             sys.path.append(str(config.parent.parent))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ import numpy as np
 from flax import nnx
 
 from stya2k_jax.network.encoder import CONVOLUTIONS, Encoder
-from stya2k_jax.weights.model_files import named_arrays, with_arrays
+from stya2k_jax.weights.parameters import named_arrays, with_arrays
 
 
 def mean_activations(encoder: Encoder, pictures: Iterable[np.ndarray]) -> dict[str, np.ndarray]:

@@ -9,10 +9,12 @@ import ml_collections
 import numpy as np
 from PIL import Image
 
-from stya2k_jax.data.array_records import open_array_records, open_tfds
-from stya2k_jax.data.source import Source, digest
-from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.reading import PictureError, find_pictures, read_picture
+from stya2k_jax.data.array_records import open_array_records
+from stya2k_jax.data.source import Source
+from stya2k_jax.data.tfds import open_tfds
+from stya2k_jax.errors import PictureError, UserError
+from stya2k_jax.files.digests import digest_of_parts
+from stya2k_jax.pictures.reading import find_pictures, read_picture
 from stya2k_jax.pictures.synthetic import draw_content, draw_style
 
 DRAWN = "demo:"
@@ -47,7 +49,7 @@ class Folder(Source):
     def fingerprint(self) -> str:
         """See `Source`; it changes with the names and sizes of files, not with where they are."""
         sizes = (os.path.getsize(self.name(i)) for i in range(len(self)))
-        return digest(zip(self.files, sizes, strict=True))
+        return digest_of_parts(zip(self.files, sizes, strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Drawn(Source):
         return f"{DRAWN}{index}"
 
     def fingerprint(self) -> str:
-        return digest([DRAWN, self.draw.__name__, DRAWN_PICTURES, DRAWN_PX])
+        return digest_of_parts([DRAWN, self.draw.__name__, DRAWN_PICTURES, DRAWN_PX])
 
 
 def open_source(name: str, kind: str, field: str = "") -> Source:
@@ -80,7 +82,7 @@ def open_source(name: str, kind: str, field: str = "") -> Source:
     Args:
       name: a folder, which is searched recursively, also as `folder:/path`;
         `arrayrecord:/path/*.array_record`, record files that hold picture files, as
-        `stya2k_jax.prepare` writes them; `tfds:NAME`, a data set that is prepared already, also
+        `stya2k prepare` writes them; `tfds:NAME`, a data set that is prepared already, also
         with its version and split, as in `tfds:coco/2014:1.1.0:test`; or `demo:` for pictures that
         the project draws.
       kind: `"content"` or `"style"`, which says what to draw.

@@ -14,9 +14,9 @@ from stya2k_jax.data.array_records import SUFFIX
 from stya2k_jax.data.jpeg_window import write_jpeg
 from stya2k_jax.data.source import Source
 from stya2k_jax.data.worker_processes import read_ahead
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.files.atomic import whole_directory
-from stya2k_jax.pictures.reading import PictureError, squash
+from stya2k_jax.pictures.resizing import squash
 
 # One record a group, so that any is read by itself; JPEG gets no smaller by compressing it.
 WRITER_OPTIONS = "group_size:1,uncompressed"

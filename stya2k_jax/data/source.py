@@ -1,14 +1,12 @@
 """What a collection of pictures is, wherever they are kept."""
 
-import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from PIL import Image
 
 from stya2k_jax.data.jpeg_window import Box
-from stya2k_jax.pictures.reading import squash
+from stya2k_jax.pictures.resizing import squash
 
 
 class Source(Sequence):
@@ -38,11 +36,3 @@ class Source(Sequence):
     @abstractmethod
     def fingerprint(self) -> str:
         """Returns hex digits that change when the collection does, without reading pictures."""
-
-
-def digest(parts: Iterable[Any]) -> str:
-    """Returns the SHA-256 of the parts' representations, in hex digits."""
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(repr(part).encode("utf-8", "surrogateescape") + b"\n")
-    return found.hexdigest()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from PIL import Image
 
 from stya2k_jax.data.source import Source
-from stya2k_jax.pictures.reading import PictureError
+from stya2k_jax.errors import PictureError
 
 MOST_PERCENT = 1  # of a collection
 NAMED = 3  # in the error

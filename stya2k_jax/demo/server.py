@@ -1,10 +1,9 @@
-"""A page to try the model on one's own pictures: `python -m stya2k_jax.demo`.
+"""A page to try the model on one's own pictures: `stya2k demo`.
 
 It is served to this machine alone unless `--host` says otherwise, and asks nothing of the internet.
 """
 
 import errno
-import importlib.util
 import json
 import os
 import signal
@@ -13,11 +12,7 @@ import tempfile
 from contextlib import suppress
 from typing import Any
 
-from absl import flags
-
-from stya2k_jax.commands import command_line
 from stya2k_jax.errors import UserError
-from stya2k_jax.weights.loading import MINI, load
 
 _MAX_REQUEST_BYTES = 2**20  # but for uploads, which have a limit of their own
 
@@ -69,7 +64,8 @@ def _server(stylizer: Any) -> Any:
     from fastapi import FastAPI
     from gradio import mount_gradio_app
 
-    from stya2k_jax.demo.page import MAX_FILE_BYTES, build, look
+    from stya2k_jax.demo.page import build, look
+    from stya2k_jax.demo.painting import MAX_FILE_BYTES
 
     undocumented = dict(docs_url=None, redoc_url=None, openapi_url=None)  # their pages load scripts
     # Everything that an environment variable could switch on is said.
@@ -145,28 +141,3 @@ def _names_an_address(body: bytes) -> bool:
     except (ValueError, RecursionError):  # is refused further on
         return False
     return any("://" in path for path in found)
-
-
-def main() -> None:
-    """Serves the page until Ctrl-C."""
-    host = flags.DEFINE_string(
-        "host", "127.0.0.1", "Address to listen on; 0.0.0.0 opens the page to the network."
-    )
-    port = flags.DEFINE_integer(
-        "port", 7860, "Port to listen on.", lower_bound=1, upper_bound=2**16 - 1
-    )
-    checkpoint = flags.DEFINE_string("checkpoint", MINI, "The model that paints.")
-
-    def run(_) -> None:
-        from stya2k_jax.inference.stylizer import Stylizer
-
-        if importlib.util.find_spec("gradio") is None:
-            raise UserError("the demo needs Gradio; install it by pip install 'stya2k-jax[demo]'.")
-        with listen(host.value, port.value) as listener:
-            serve(Stylizer(load(checkpoint.value)), listener)
-
-    command_line.run(run)
-
-
-if __name__ == "__main__":
-    main()

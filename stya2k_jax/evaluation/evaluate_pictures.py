@@ -1,6 +1,5 @@
 """One evaluation from pictures to report: the directory that `evaluate.py` writes."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,28 +16,25 @@ from stya2k_jax.evaluation.measure_pairs import (
     metric_names,
     stylize_pairs,
 )
+from stya2k_jax.evaluation.pairs import all_pairs, find_stylized
 from stya2k_jax.evaluation.protocol import Protocol
 from stya2k_jax.evaluation.published import read_published
 from stya2k_jax.evaluation.report import write_report
+from stya2k_jax.evaluation.results import Results, write_csv
 from stya2k_jax.evaluation.summary import summarise
-from stya2k_jax.files.json_files import (
-    SETTINGS_FILE,
-    Results,
-    check_settings,
-    read_object,
-    write_csv,
-    write_json,
-)
+from stya2k_jax.evaluation.systems import is_model
+from stya2k_jax.files.digests import digest_of_file
+from stya2k_jax.files.json_files import read_object, write_json
+from stya2k_jax.files.settings import SETTINGS_FILE, check_settings
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.metrics.inception import SOURCE
-from stya2k_jax.network.model import StyA2K
-from stya2k_jax.pictures.names import all_pairs, by_name, digest, find_stylized
+from stya2k_jax.pictures.names import by_name
 from stya2k_jax.reports.metric_tables import fid_table
 from stya2k_jax.reports.paper_tables import beside_paper
 from stya2k_jax.reports.picture_grids import Thumbnails
 from stya2k_jax.reports.study_page import write_study
-from stya2k_jax.weights.loading import MINI, load
-from stya2k_jax.weights.model_files import ARCHITECTURE_FILE, PAINTER_FILE, named_arrays
+from stya2k_jax.weights.loading import load
+from stya2k_jax.weights.parameters import weights_digest
 
 SPEED_FILE = "speed.json"
 PAPER_NOTE = (
@@ -93,7 +89,7 @@ def evaluate(
     named = by_name("contents", contents), by_name("styles", styles)
     settings = protocol.settings()
     for kind, files in zip(("contents", "styles"), named, strict=True):
-        settings[kind] = {name: digest(path) for name, path in files.items()}
+        settings[kind] = {name: digest_of_file(path) for name, path in files.items()}
     others = {}
     for path in published:
         found = read_published(path, settings)
@@ -106,7 +102,7 @@ def evaluate(
     if (output / SETTINGS_FILE).is_file():
         check_settings(output, settings)
     # Before the networks are opened, while this process holds no memory of a device.
-    speeds = _speeds(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
+    speeds = speeds_of_models(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
     judge, inception = protocol.open(), protocol.open_inception()
     results = Results(output, settings)
     folders = dict(systems)
@@ -177,25 +173,9 @@ def evaluate(
     return measured
 
 
-def is_model(path: Path) -> bool:
-    """Tells a model (a directory, a run, a file or "a2k-mini") from a folder of pictures."""
-    return (
-        str(path) == MINI
-        or path.is_file()
-        or any((path / name).is_file() for name in (PAINTER_FILE, ARCHITECTURE_FILE))
-    )
-
-
-def weights_digest(model: StyA2K) -> str:
-    """Returns the first 16 digits of a sha256 over a model's architecture and parameters."""
-    found = hashlib.sha256(repr(model.architecture).encode())
-    for module in (model.encoder, model.painter):
-        for name, array in sorted(named_arrays(module).items()):
-            found.update(name.encode() + array.tobytes())
-    return found.hexdigest()[:16]
-
-
-def _speeds(systems: Mapping[str, Path], size_px: int, runs: int, path: Path) -> dict[str, dict]:
+def speeds_of_models(
+    systems: Mapping[str, Path], size_px: int, runs: int, path: Path
+) -> dict[str, dict]:
     """Times the models that `path` has no such time of yet, and returns those of all systems."""
     known = read_object(path, "remove it") if path.is_file() else {}
     known = {

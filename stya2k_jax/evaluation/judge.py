@@ -10,13 +10,13 @@ import numpy as np
 from flax import nnx
 
 from stya2k_jax.metrics import content_and_style as metrics
+from stya2k_jax.metrics import ssim
 from stya2k_jax.metrics.cfsd import TorchvisionRelu31, cfsd
 from stya2k_jax.metrics.lpips import Lpips
-from stya2k_jax.network.architecture import TAPS
+from stya2k_jax.network.architecture import CONTENT_TAPS, TAPS
 from stya2k_jax.network.encoder import Encoder
-from stya2k_jax.pictures.names import as_square
 from stya2k_jax.pictures.reading import read_picture
-from stya2k_jax.training.losses import CONTENT_TAPS
+from stya2k_jax.pictures.resizing import as_square
 
 METRICS = ("losses", "form_b", "lpips", "ssim", "cfsd", "ssim_gaussian_rgb")
 COLUMNS = (  # of the numbers, in the order of tables
@@ -110,7 +110,7 @@ class Judge:
         for name, form in SSIM_FORMS.items():
             if name in self.measure:
                 both = zip(stylized["pixels"], content["pixels"], strict=True)
-                values[name] = np.array([metrics.ssim(x, y, form) for x, y in both])
+                values[name] = np.array([ssim.ssim(x, y, form) for x, y in both])
         return {name: np.asarray(values[name], np.float64) for name in COLUMNS if name in values}
 
     def _pixels_of(self, path: Path) -> np.ndarray:

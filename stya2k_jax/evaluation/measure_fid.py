@@ -7,11 +7,13 @@ import numpy as np
 from tqdm import tqdm
 
 from stya2k_jax.evaluation.judge import Judge
-from stya2k_jax.evaluation.measure_pairs import REFERENCES, Measured
+from stya2k_jax.evaluation.measure_pairs import Measured
+from stya2k_jax.evaluation.systems import REFERENCES
 from stya2k_jax.files.atomic import write_whole
+from stya2k_jax.files.digests import digest_of_file
 from stya2k_jax.metrics.fid import art_fid, frechet_distance
 from stya2k_jax.metrics.inception import Inception
-from stya2k_jax.pictures.names import Pair, digest
+from stya2k_jax.pictures.names import Pair
 
 
 def measure_fid(
@@ -69,7 +71,7 @@ def _features(
     system: str,
 ) -> np.ndarray:
     """Returns the features of picture files `[n, 2048]`, most of them perhaps from `folder`."""
-    digests = {path: digest(path) for path in dict.fromkeys(paths)}
+    digests = {path: digest_of_file(path) for path in dict.fromkeys(paths)}
     files = {path: folder / f"{name}.npy" for path, name in digests.items()}
     with tqdm(total=len(files), desc=f"FID of {system}", unit="picture") as progress:
         lacking = [path for path, file in files.items() if not file.is_file()]

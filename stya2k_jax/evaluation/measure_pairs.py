@@ -10,16 +10,18 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.evaluation.judge import Features, Judge, stack
-from stya2k_jax.files.json_files import Results, Row
+from stya2k_jax.evaluation.pairs import all_pairs, find_stylized
+from stya2k_jax.evaluation.results import Results, Row
+from stya2k_jax.evaluation.systems import REFERENCES
+from stya2k_jax.files.digests import digest_of_file
 from stya2k_jax.inference.stylize_files import STYLES_AT_ONCE
 from stya2k_jax.inference.stylizer import Stylizer
-from stya2k_jax.pictures.names import Pair, all_pairs, digest, find_stylized
-from stya2k_jax.pictures.reading import PictureError, write_png
+from stya2k_jax.pictures.arrays import write_png
+from stya2k_jax.pictures.names import Pair
 
 CONTENTS_AT_ONCE = 64  # read at once while stylizing
-REFERENCES = ("content unchanged", "style itself")
 NOT_A_METRIC = ("system", "content", "style", "picture")
 
 
@@ -115,7 +117,7 @@ def measure_folder(
     failures = {
         pair: f"there is no {pair.stem} in {directory}" for pair in pairs if pair not in files
     }
-    digests = {pair: digest(path) for pair, path in files.items()}
+    digests = {pair: digest_of_file(path) for pair, path in files.items()}
     with tqdm(total=len(pairs), desc=f"measuring {system}", unit="pair") as progress:
         for i in range(0, len(pairs), batch_size):
             batch = pairs[i : i + batch_size]
@@ -147,7 +149,7 @@ def measure_references(
         for pair in tqdm(pairs, desc=f"measuring {system}", unit="pair"):
             files = (contents[pair.content], styles[pair.style])
             path = files[REFERENCES.index(system)]
-            row = results.get(system, *pair, digest(path))
+            row = results.get(system, *pair, digest_of_file(path))
             if row is None:
                 try:
                     content, style = (judge.features_of(file) for file in files)
@@ -157,7 +159,12 @@ def measure_references(
                 stylized = (content, style)[REFERENCES.index(system)]
                 values = judge.compare(stylized, content, style)
                 numbers = {name: float(x[0]) for name, x in values.items()}
-                row = {"system": system, **pair._asdict(), "picture": digest(path), **numbers}
+                row = {
+                    "system": system,
+                    **pair._asdict(),
+                    "picture": digest_of_file(path),
+                    **numbers,
+                }
                 results.add([row])
             rows.append(row)
         found[system] = Measured(rows, failures)

@@ -7,10 +7,10 @@ from typing import Any
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluation.judge import METRICS, Judge
+from stya2k_jax.files.digests import digest_of_file
 from stya2k_jax.metrics.cfsd import TorchvisionRelu31
 from stya2k_jax.metrics.inception import SMALLEST_PX, Inception, load_inception
 from stya2k_jax.metrics.lpips import load_lpips
-from stya2k_jax.pictures.names import digest
 from stya2k_jax.weights.model_files import ENCODER_FILE, load_encoder
 
 _CROPS = {
@@ -73,7 +73,7 @@ class Protocol:
         if "lpips" in self.measure and self.lpips is None:
             raise UserError(
                 "LPIPS needs its weights: give --lpips=FILE, made by python -m "
-                "stya2k_jax.convert_lpips, or leave lpips out of --metrics."
+                "stya2k convert-lpips, or leave lpips out of --metrics."
             )
         if self.inception is not None and self.size_px < SMALLEST_PX:
             raise UserError(f"FID needs pictures of {SMALLEST_PX} pixels; raise --size.")
@@ -121,7 +121,7 @@ class Protocol:
         for name, (path, load) in files.items():
             if path is not None and not path.is_file():
                 load(getattr(self, name))  # says what is missing
-            settings[name] = None if path is None else digest(path)
+            settings[name] = None if path is None else digest_of_file(path)
         if "form_b" not in self.measure:
             del settings["form_b_blue_first"], settings["form_b_size_px"]
         return settings

@@ -7,8 +7,8 @@ from typing import Any
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluation.judge import COLUMNS
-from stya2k_jax.evaluation.measure_pairs import REFERENCES
-from stya2k_jax.files.json_files import changes
+from stya2k_jax.evaluation.systems import REFERENCES
+from stya2k_jax.files.settings import changes
 
 ALWAYS = ("size_px", "crop", "contents", "styles")
 OF_METRIC = {  # what else a metric depends on, where both have it

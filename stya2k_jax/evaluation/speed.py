@@ -20,7 +20,7 @@ def measure_in_own_process(checkpoint: Path, size_px: int, runs: int) -> dict[st
     Raises:
       UserError: the process failed; says why.
     """
-    command = [sys.executable, "-m", "stya2k_jax.evaluation.speed", f"--checkpoint={checkpoint}"]
+    command = [sys.executable, "-m", "stya2k_jax.commands.time_model", f"--checkpoint={checkpoint}"]
     command += [f"--size={size_px}", f"--runs={runs}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -106,21 +106,3 @@ def _peak_bytes(device) -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def main() -> None:
-    """Prints a model's `measure` as a line of JSON."""
-    from absl import flags
-
-    from stya2k_jax.commands import command_line
-
-    checkpoint = flags.DEFINE_string("checkpoint", None, "Model or run.", required=True)
-    size = flags.DEFINE_integer("size", 512, "Side of the pictures.", lower_bound=1)
-    runs = flags.DEFINE_integer("runs", 20, "How often.", lower_bound=1)
-    command_line.run(
-        lambda _: print(json.dumps(measure(Path(checkpoint.value), size.value, runs.value)))
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,7 @@ from stya2k_jax.network.attention import same_place_blocks
 from stya2k_jax.network.blocks import grid_shape
 from stya2k_jax.network.model import StyA2K
 from stya2k_jax.network.normalization import normalize
-from stya2k_jax.pictures.reading import float_pixels
+from stya2k_jax.pictures.arrays import checked_range
 
 Size = tuple[int, int]  # height and width, or row and column
 
@@ -216,15 +216,6 @@ def _checked(picture: np.ndarray, name: str) -> np.ndarray:
     pixels = checked_range(picture, name)
     if pixels.ndim != 4 or len(pixels) != 1:
         raise UserError(f"{name} has shape {pixels.shape}; expected [1, height, width, 3].")
-    return pixels
-
-
-def checked_range(picture: np.ndarray, name: str) -> np.ndarray:
-    """Returns a picture as `float_pixels` does; refuses one whose range is that of 8 bits, too."""
-    pixels = float_pixels(picture, name)
-    low, high = pixels.min(), pixels.max()
-    if not (-0.5 <= low and high <= 1.5):  # resizing may overshoot a little
-        raise UserError(f"{name} ranges from {low:g} to {high:g}; expected floats in [0, 1].")
     return pixels
 
 

@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.files.atomic import whole_directory
-from stya2k_jax.inference.attention_maps import AttentionMaps, Size, checked_range
+from stya2k_jax.inference.attention_maps import AttentionMaps, Size
+from stya2k_jax.pictures.arrays import checked_range, to_uint8, write_png
 from stya2k_jax.pictures.colors import lab_to_srgb
-from stya2k_jax.pictures.reading import to_uint8, write_png
 
 CELL_PX = 400  # longest side of a picture on the contact sheet
 _COLUMNS = 4  # of it

@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 
-Size = tuple[int, int]  # height and width in pixels
+from stya2k_jax.network.sizes import Size
 
 MULTIPLE_PX = 16  # of a shape's sides, so that every halving in the encoder is exact
 SMALLEST_PX = 32  # of a side that may be padded: its features keep two points everywhere

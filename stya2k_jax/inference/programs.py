@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from stya2k_jax.inference.program_shapes import Shapes, Size
+from stya2k_jax.inference.program_shapes import Shapes
 from stya2k_jax.network.a2k import RealBlocks
-from stya2k_jax.network.architecture import BASELINES, STYLED_TAPS, TAPS
+from stya2k_jax.network.architecture import BASELINES, STYLED_TAPS
 from stya2k_jax.network.blocks import balanced_block_size, grid_shape
 from stya2k_jax.network.model import StyA2K
-from stya2k_jax.network.sizes import Extent
+from stya2k_jax.network.sizes import Extent, Size, size_of, tap_sizes
 
 Shares = dict[str, np.ndarray]  # by tap, [k, 1, 1] or [k, H, W]
 
@@ -129,18 +129,6 @@ def padded(pictures: np.ndarray, shape: Size) -> np.ndarray:
     """Repeats the last row and column of `[b, H, W, 3]` up to a shape."""
     widths = [(0, whole - part) for whole, part in zip(shape, pictures.shape[1:3], strict=True)]
     return np.pad(pictures, ((0, 0), *widths, (0, 0)), mode="edge")
-
-
-def size_of(shape: tuple[int, ...]) -> Size:
-    """Returns height and width of the shape `[b, H, W, c]`."""
-    _, height, width, _ = shape
-    return height, width
-
-
-def tap_sizes(size: Size) -> dict[str, Size]:
-    """Returns the height and width of each tap's features for a picture of this size."""
-    height, width = size
-    return {tap: (-(-height // 2**i), -(-width // 2**i)) for i, tap in enumerate(TAPS)}
 
 
 def _padded_shares(shares: np.ndarray, shape: Size, tap: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from stya2k_jax.errors import UserError
 from stya2k_jax.files.atomic import write_whole
 from stya2k_jax.network.architecture import Architecture
-from stya2k_jax.weights.model_files import named_leaves
+from stya2k_jax.weights.parameters import named_leaves
 
 FORMAT = "stya2k_jax style"
 POLICIES = ("trained", "balanced")

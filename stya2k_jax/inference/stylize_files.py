@@ -9,20 +9,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.inference.attention_pictures import attention_pictures, save_attention
 from stya2k_jax.inference.style import Style, is_style_file
 from stya2k_jax.inference.stylizer import Stylizer
+from stya2k_jax.pictures.arrays import write_png
 from stya2k_jax.pictures.names import Pair, by_name
-from stya2k_jax.pictures.reading import (
-    PictureError,
-    find_pictures,
-    read_picture,
-    resize_short_side,
-    resized_size,
-    upright_size,
-    write_png,
-)
+from stya2k_jax.pictures.reading import find_pictures, read_picture, upright_size
+from stya2k_jax.pictures.resizing import resize_short_side, resized_size
 from stya2k_jax.video.stylize_clip import Stopped, is_clip, stylize_clip
 
 STYLES_AT_ONCE = 8  # whose keys are kept in memory while all contents pass

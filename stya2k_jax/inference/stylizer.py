@@ -12,16 +12,16 @@ from PIL import Image
 from stya2k_jax.errors import UserError
 from stya2k_jax.inference.attention_maps import AttentionMaps, attention_maps
 from stya2k_jax.inference.program_shapes import SMALLEST_PX
-from stya2k_jax.inference.programs import Programs, size_of, tap_sizes
+from stya2k_jax.inference.programs import Programs
 from stya2k_jax.inference.style import POLICIES, Style, blend, load_style
 from stya2k_jax.inference.tiles import TILE_PX, Tiles
 from stya2k_jax.network.architecture import STYLED_TAPS
 from stya2k_jax.network.model import StyA2K
-from stya2k_jax.pictures.arrays import Picture, as_kind_of, as_pixels
+from stya2k_jax.network.sizes import size_of, tap_sizes
+from stya2k_jax.pictures.arrays import Picture, as_kind_of, as_pixels, to_float, to_uint8
 from stya2k_jax.pictures.colors import keep_luminance, match_color
 from stya2k_jax.pictures.masks import as_mask, fit_mask, keep_content, reduce_mask, style_masks
-from stya2k_jax.pictures.reading import to_float, to_uint8
-from stya2k_jax.training.run_directory import fingerprint_of_model
+from stya2k_jax.weights.parameters import fingerprint_of_model
 
 COLORS = ("none", "luminance", "match")
 MAX_MEMORY = 2**30  # bytes

@@ -16,12 +16,11 @@ import numpy as np
 from flax import nnx
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.inference.programs import size_of, tap_sizes
 from stya2k_jax.network.architecture import BASELINES, STYLED_TAPS, TAPS
 from stya2k_jax.network.encoder import STAGES
 from stya2k_jax.network.model import StyA2K
 from stya2k_jax.network.normalization import EPSILON
-from stya2k_jax.network.sizes import Extent
+from stya2k_jax.network.sizes import Extent, size_of, tap_sizes
 
 TILE_PX = 512
 _ATTENTION_POINTS = 64  # about the side of a window of attention

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stya2k_jax.conversion.released_model import read_state_dict
+from stya2k_jax.conversion.pytorch_files import read_state_dict
+from stya2k_jax.errors import WeightsError
 from stya2k_jax.metrics import torchvision_networks as networks
-from stya2k_jax.weights.model_files import WeightsError, differences
+from stya2k_jax.weights.parameters import differences
 
 SIDE = 1024  # of the blocks of the similarity matrices, which have 16384 rows at 512 x 512
 SMALL = 4.0  # similarities that `_divergence_of_small` may be given; real ones are below 1

@@ -6,13 +6,9 @@ Everything here compares two batches picture by picture and returns one number f
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from PIL import Image
 
-from stya2k_jax.errors import UserError
-from stya2k_jax.network.architecture import TAPS
+from stya2k_jax.network.architecture import CONTENT_TAPS, TAPS
 from stya2k_jax.network.normalization import mean_and_std, normalize
-from stya2k_jax.training.losses import CONTENT_TAPS
 
 Taps = dict[str, jax.Array]
 Statistics = dict[str, tuple[jax.Array, jax.Array]]
@@ -85,34 +81,6 @@ def as_form_b(pictures: jax.Array, *, blue_first: bool, size_px: int) -> jax.Arr
         pictures = jax.image.resize(pictures, shape, "linear", antialias=False)
         pictures = jnp.round(pictures * 255) / 255  # pictures of 8 bits stay such
     return pictures[..., ::-1] if blue_first else pictures
-
-
-def ssim(x: np.ndarray, y: np.ndarray, form: str = "grey") -> float:
-    """Structural similarity of two uint8 pictures `[H, W, 3]`, by scikit-image.
-
-    Args:
-      x: a picture.
-      y: another of the same size.
-      form: `"grey"`: BT.601 grey of 8 bits, uniform 7x7 window, unbiased covariance, data range 255
-        (scikit-image's defaults, as MicroAST). `"gaussian_rgb"`: Gaussian window of deviation 1.5,
-        biased covariance, mean over the channels (Wang et al. 2004).
-
-    Raises:
-      UserError: scikit-image is not installed, or no such form.
-    """
-    try:
-        from skimage.metrics import structural_similarity
-    except ImportError as error:
-        raise UserError(
-            "SSIM needs scikit-image; install it with: pip install 'stya2k-jax[evaluate]'"
-        ) from error
-    if form == "grey":
-        grey = (np.asarray(Image.fromarray(picture).convert("L")) for picture in (x, y))
-        return float(structural_similarity(*grey, data_range=255))
-    if form == "gaussian_rgb":
-        options = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
-        return float(structural_similarity(x, y, data_range=255, channel_axis=2, **options))
-    raise UserError(f"SSIM form {form!r} does not exist; choose grey or gaussian_rgb.")
 
 
 def _mean_square(difference: jax.Array) -> jax.Array:

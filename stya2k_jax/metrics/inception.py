@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from stya2k_jax.conversion.released_model import StateDict, read_state_dict
-from stya2k_jax.errors import UserError
-from stya2k_jax.weights.model_files import WeightsError, differences
+from stya2k_jax.conversion.pytorch_files import StateDict, read_state_dict
+from stya2k_jax.errors import UserError, WeightsError
+from stya2k_jax.weights.parameters import differences
 
 SMALLEST_PX = 75  # of which one point is left in the deepest layers
 SOURCE = "https://huggingface.co/matthias-wright/art_inception (art_inception.pth)"

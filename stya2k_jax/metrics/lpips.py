@@ -1,7 +1,7 @@
 """LPIPS 0.1: perceptual distance by learned weights on AlexNet or VGG-16 (Zhang et al. 2018).
 
 The weights are torchvision's convolutions and the linear heads of the `lpips` package, in one
-safetensors file under their PyTorch names; `stya2k_jax.convert_lpips` makes it.
+safetensors file under their PyTorch names; `stya2k convert-lpips` makes it.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stya2k_jax.conversion.released_model import read_state_dict
+from stya2k_jax.conversion.pytorch_files import StateDict, read_state_dict
+from stya2k_jax.errors import WeightsError
 from stya2k_jax.metrics import torchvision_networks as networks
-from stya2k_jax.weights.model_files import WeightsError, differences
+from stya2k_jax.weights.parameters import differences
+
+SOURCES = """\
+  backbone: https://download.pytorch.org/models/alexnet-owt-7be5be79.pth or vgg16-397923af.pth
+  heads: alex.pth or vgg.pth, in lpips/weights/v0.1 of the lpips package (pip download lpips)"""
+
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of pictures in [-1, 1]
 EPSILON = 1e-10
@@ -45,7 +51,7 @@ class Lpips:
             raise WeightsError(
                 f"{origin} is not LPIPS on {self.backbone}:\n  "
                 + "\n  ".join(problems)
-                + "\nMake the file with python -m stya2k_jax.convert_lpips."
+                + "\nMake the file with stya2k convert-lpips."
             )
         self._weights = {
             name: jnp.asarray(array, jnp.float32) for name, array in state_dict.items()
@@ -68,7 +74,7 @@ class Lpips:
 
 
 def load_lpips(path: str | Path) -> Lpips:
-    """Reads a file of `stya2k_jax.convert_lpips`.
+    """Reads a file of `stya2k convert-lpips`.
 
     Raises:
       WeightsError: no such file, a damaged one, or not these networks.
@@ -77,7 +83,7 @@ def load_lpips(path: str | Path) -> Lpips:
     if not path.is_file():
         raise WeightsError(
             f"There is no LPIPS file {path}. Make it of torchvision's weights and the heads of the "
-            "lpips package with: python -m stya2k_jax.convert_lpips --backbone=alexnet.pth "
+            "lpips package with: stya2k convert-lpips --backbone=alexnet.pth "
             f"--heads=alex.pth --output={path}"
         )
     return Lpips(read_state_dict(path), origin=str(path))
@@ -120,3 +126,27 @@ def _distance(weights: dict[str, jax.Array], x: list[jax.Array], y: list[jax.Arr
         head = weights[f"lin{i}.model.1.weight"].reshape(-1)  # [c], not negative
         total += jnp.mean((f_x - f_y) ** 2 @ head, axis=(1, 2))
     return total
+
+
+def join(backbone: Path, heads: Path) -> StateDict:
+    """Returns all tensors that LPIPS needs, from both files, or none.
+
+    The backbone's classifier is left out.
+
+    Raises:
+      WeightsError: a file that is not there, says where both are published; tensors that are
+        missing, unexpected, misshaped or not finite.
+    """
+    missing = [str(path) for path in (backbone, heads) if not path.is_file()]
+    if missing:
+        raise WeightsError(
+            f"No such file: {', '.join(missing)}. LPIPS needs two, published as\n{SOURCES}"
+        )
+    state_dict = {
+        name: array
+        for path in (backbone, heads)
+        for name, array in read_state_dict(path).items()
+        if not name.startswith("classifier.")
+    }
+    network = Lpips(state_dict, origin=f"{backbone} with {heads}")
+    return {name: state_dict[name] for name in expected_shapes(network.backbone)}

@@ -4,6 +4,9 @@ import dataclasses
 
 from stya2k_jax.errors import UserError
 
+CONTENT_TAPS = ("relu4_1", "relu5_1")
+
+
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLED_TAPS = ("relu3_1", "relu4_1", "relu5_1")  # an A2K module sits on each of these
 MATCHED_TAPS = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")  # the terms of L_A2K* (Eq. 17)

@@ -9,12 +9,12 @@ from flax import nnx
 
 from stya2k_jax.network import baselines
 from stya2k_jax.network.a2k import A2K, RealBlocks
-from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, Architecture
+from stya2k_jax.network.architecture import STYLED_TAPS, Architecture
 from stya2k_jax.network.convolution import on_cpu
 from stya2k_jax.network.decoder import Decoder
 from stya2k_jax.network.encoder import Encoder
-from stya2k_jax.network.ladder import ladder, taps_up_to
-from stya2k_jax.network.sizes import Extent
+from stya2k_jax.network.normalization import ladder, taps_up_to
+from stya2k_jax.network.sizes import Extent, extents_of_taps
 
 Taps = dict[str, jax.Array]
 
@@ -127,15 +127,6 @@ def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> nnx.Module:
     return A2K(channels, block_size=architecture.block_size(tap), **options)
 
 
-def extents_of_taps(extent: Extent) -> dict[str, Extent]:
-    """Returns the real part of each tap's features, given that of the picture."""
-    extents = {}
-    for tap in TAPS:
-        extents[tap] = extent
-        extent = extent.halved()
-    return extents
-
-
 def _for_batch(keys: Any, batch: int) -> Any:
     """Repeats the keys of one style for each content of a batch."""
 
@@ -209,3 +200,33 @@ def check_pictures(content: jax.Array, style: jax.Array) -> None:
             f"{content.shape[0]} contents and {style.shape[0]} styles; give one style for each "
             "content (repeat it to use it for several)."
         )
+
+
+def new_encoder(architecture: Architecture, seed: int | None = None) -> Encoder:
+    """Returns an encoder of this architecture: random from a seed, or shapes only (None)."""
+
+    def make():
+        return Encoder(
+            architecture.width,
+            pooling=architecture.pooling,
+            dtype=architecture.dtype,
+            rngs=nnx.Rngs(seed or 0),
+        )
+
+    return nnx.eval_shape(make) if seed is None else make()
+
+
+def new_painter(architecture: Architecture, seed: int | None = None) -> Painter:
+    """Returns a painter of this architecture: fresh from a seed, or shapes only (None)."""
+
+    def make():
+        return Painter(architecture, rngs=nnx.Rngs(seed or 0))
+
+    return nnx.eval_shape(make) if seed is None else make()
+
+
+def assemble(architecture: Architecture, encoder: Encoder, painter: Painter) -> StyA2K:
+    """Puts an encoder and a painter of one architecture together."""
+    model = nnx.eval_shape(lambda: StyA2K(architecture, rngs=nnx.Rngs(0)))
+    model.encoder, model.painter = encoder, painter
+    return model

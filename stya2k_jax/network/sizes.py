@@ -11,6 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from stya2k_jax.network.architecture import TAPS
+
+Size = tuple[int, int]  # height and width in pixels
+
+
 Length = int | jax.Array  # an int32 scalar where it is known only when the program runs
 
 
@@ -61,3 +66,24 @@ def end_with(padded: jax.Array, extent: Extent, back: int) -> jax.Array:
     for axis, length in zip((1, 2), extent, strict=True):
         padded = with_line(padded, line(padded, length + 1 - back, axis), length + 1, axis)
     return padded
+
+
+def size_of(shape: tuple[int, ...]) -> Size:
+    """Returns height and width of the shape `[b, H, W, c]`."""
+    _, height, width, _ = shape
+    return height, width
+
+
+def tap_sizes(size: Size) -> dict[str, Size]:
+    """Returns the height and width of each tap's features for a picture of this size."""
+    height, width = size
+    return {tap: (-(-height // 2**i), -(-width // 2**i)) for i, tap in enumerate(TAPS)}
+
+
+def extents_of_taps(extent: Extent) -> dict[str, Extent]:
+    """Returns the real part of each tap's features, given that of the picture."""
+    extents = {}
+    for tap in TAPS:
+        extents[tap] = extent
+        extent = extent.halved()
+    return extents

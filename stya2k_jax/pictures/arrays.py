@@ -1,6 +1,7 @@
 """Pictures as users hold them, to float arrays and back: paths, PIL images, arrays."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.reading import PictureError, read_picture, to_float, to_rgb, to_uint8
+from stya2k_jax.errors import PictureError, UserError
+from stya2k_jax.files.atomic import write_whole
+from stya2k_jax.pictures.reading import read_picture, to_rgb
 
 Picture = str | os.PathLike | Image.Image | np.ndarray | jax.Array
 
@@ -70,3 +72,56 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
     except Exception as error:  # of Pillow's decoders, which raise whatever they run into
         where = getattr(image, "filename", "")
         raise PictureError(f"{name} cannot be read{where and f', {where}'}: {error}.") from error
+
+
+def checked_range(picture: np.ndarray, name: str) -> np.ndarray:
+    """Returns a picture as `float_pixels` does; refuses one whose range is that of 8 bits, too."""
+    pixels = float_pixels(picture, name)
+    low, high = pixels.min(), pixels.max()
+    if not (-0.5 <= low and high <= 1.5):  # resizing may overshoot a little
+        raise UserError(f"{name} ranges from {low:g} to {high:g}; expected floats in [0, 1].")
+    return pixels
+
+
+def to_float(image: Image.Image | np.ndarray) -> np.ndarray:
+    """Returns an RGB picture, or an array of uint8, as float32 `[H, W, 3]` in [0, 1]."""
+    return np.asarray(image, np.float32) / 255
+
+
+def float_pixels(picture: np.ndarray, name: str) -> np.ndarray:
+    """Returns an array of floats `[..., H, W, 3]` as float32, which it may be already.
+
+    Raises:
+      UserError: another shape, no floats, or NaN and infinity; speaks of it as `name`.
+    """
+    array = np.asarray(picture)
+    if array.ndim < 3 or array.shape[-1] != 3 or not array.size:
+        raise UserError(f"{name} has shape {array.shape}; expected [..., height, width, 3].")
+    if array.dtype.kind in "biucOSU":
+        raise UserError(f"{name} is of {array.dtype}; expected floats in [0, 1].")
+    array = array.astype(np.float32, copy=False)
+    if not np.isfinite(array).all():
+        raise UserError(f"{name} holds NaN or infinity; expected floats in [0, 1].")
+    return array
+
+
+def to_uint8(array: np.ndarray) -> np.ndarray:
+    """Clips to [0, 1] and rounds to 8 bits (the released code truncates instead)."""
+    return np.round(np.clip(np.asarray(array, np.float32), 0, 1) * 255).astype(np.uint8)
+
+
+def write_png(path: str | os.PathLike, array: np.ndarray) -> None:
+    """Writes uint8 `[H, W, 3]`, or floats in [0, 1], as PNG: the whole file or none."""
+    array = array if array.dtype == np.uint8 else to_uint8(array)
+    write_whole(path, lambda name: Image.fromarray(array).save(name, format="PNG"))
+
+
+def grid(rows: Iterable[Iterable[np.ndarray]], gap_px: int = 2) -> np.ndarray:
+    """Lays pictures `[H, W, 3]` of one size, floats in [0, 1], out in rows on white."""
+    padded = [np.concatenate([_with_gap(cell, gap_px) for cell in row], axis=1) for row in rows]
+    return np.concatenate(padded, axis=0)[gap_px:, gap_px:]
+
+
+def _with_gap(cell: np.ndarray, gap_px: int) -> np.ndarray:
+    widths = ((gap_px, 0), (gap_px, 0), (0, 0))
+    return np.pad(np.clip(cell, 0, 1), widths, constant_values=1.0)

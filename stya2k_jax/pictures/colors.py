@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.reading import float_pixels
+from stya2k_jax.pictures.arrays import float_pixels
 
 _PIXELS_AT_ONCE = 2**16
 

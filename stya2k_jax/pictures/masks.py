@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 from scipy.sparse import csr_array
 
-from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.reading import PictureError, float_pixels, read_picture, to_rgb
+from stya2k_jax.errors import PictureError, UserError
+from stya2k_jax.pictures.arrays import float_pixels
+from stya2k_jax.pictures.reading import read_picture, to_rgb
 
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which Pillow converts too
 

@@ -13,8 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from stya2k_jax.errors import UserError
-from stya2k_jax.files.atomic import write_whole
+from stya2k_jax.errors import PictureError, UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -38,10 +37,6 @@ _UPRIGHT = {  # by the EXIF orientation of the stored pixels
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = tuple(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
-
-
-class PictureError(UserError):
-    """A picture that cannot be read."""
 
 
 def find_pictures(path: str | os.PathLike) -> list[Path]:
@@ -131,93 +126,6 @@ def to_rgb(image: Image.Image, background: int = 255) -> Image.Image:
             strip = _eight_bit(strip, white, background)
         rgb.paste(_opaque(strip, background).convert("RGB"), (0, top))
     return rgb
-
-
-def to_float(image: Image.Image | np.ndarray) -> np.ndarray:
-    """Returns an RGB picture, or an array of uint8, as float32 `[H, W, 3]` in [0, 1]."""
-    return np.asarray(image, np.float32) / 255
-
-
-def float_pixels(picture: np.ndarray, name: str) -> np.ndarray:
-    """Returns an array of floats `[..., H, W, 3]` as float32, which it may be already.
-
-    Raises:
-      UserError: another shape, no floats, or NaN and infinity; speaks of it as `name`.
-    """
-    array = np.asarray(picture)
-    if array.ndim < 3 or array.shape[-1] != 3 or not array.size:
-        raise UserError(f"{name} has shape {array.shape}; expected [..., height, width, 3].")
-    if array.dtype.kind in "biucOSU":
-        raise UserError(f"{name} is of {array.dtype}; expected floats in [0, 1].")
-    array = array.astype(np.float32, copy=False)
-    if not np.isfinite(array).all():
-        raise UserError(f"{name} holds NaN or infinity; expected floats in [0, 1].")
-    return array
-
-
-def to_uint8(array: np.ndarray) -> np.ndarray:
-    """Clips to [0, 1] and rounds to 8 bits (the released code truncates instead)."""
-    return np.round(np.clip(np.asarray(array, np.float32), 0, 1) * 255).astype(np.uint8)
-
-
-def resize_short_side(image: Image.Image, size_px: int) -> Image.Image:
-    """Resizes so that the short side has `size_px`, aspect kept, bicubic; 0 leaves it as it is.
-
-    Raises:
-      PictureError: the result would have more than `MAX_PIXELS`, as a long strip's may.
-    """
-    size = resized_size(image.size, size_px)
-    if size == image.size:
-        return image
-    if size[0] * size[1] > MAX_PIXELS:
-        name = getattr(image, "filename", "") or "a picture"
-        raise PictureError(
-            f"{name} has {image.width}x{image.height} pixels; resized to {size_px} on its short "
-            f"side it would have {size[0]}x{size[1]}, more than {MAX_PIXELS} in all. Crop it, or "
-            "choose a smaller size or 0."
-        )
-    return image.resize(size, Image.Resampling.BICUBIC)
-
-
-def resized_size(size: tuple[int, int], size_px: int) -> tuple[int, int]:
-    """Returns two sides as `resize_short_side` makes them, in the same order."""
-    if size_px == 0 or min(size) == size_px:
-        return size
-    factor = size_px / min(size)
-    first, second = (max(1, round(side * factor)) for side in size)
-    return first, second
-
-
-def squash(image: Image.Image, size_px: int) -> Image.Image:
-    """Resizes to a square of `size_px`, aspect not kept, bicubic; one of that size stays as it is.
-
-    This is what training does to pictures, and what `stya2k_jax.prepare` does before it.
-    """
-    return (
-        image
-        if image.size == (size_px,) * 2
-        else image.resize((size_px, size_px), Image.Resampling.BICUBIC)
-    )
-
-
-def crop_square(image: Image.Image, size_px: int) -> Image.Image:
-    """Cuts out the largest square in the middle and resizes it to `size_px`, bicubic."""
-    side = min(image.size)
-    left, top = ((x - side) // 2 for x in image.size)
-    image = image.crop((left, top, left + side, top + side))
-    return image if side == size_px else image.resize((size_px,) * 2, Image.Resampling.BICUBIC)
-
-
-def write_png(path: str | os.PathLike, array: np.ndarray) -> None:
-    """Writes uint8 `[H, W, 3]`, or floats in [0, 1], as PNG: the whole file or none."""
-    array = array if array.dtype == np.uint8 else to_uint8(array)
-    write_whole(path, lambda name: Image.fromarray(array).save(name, format="PNG"))
-
-
-def grid(rows: Iterable[Iterable[np.ndarray]], gap_px: int = 2) -> np.ndarray:
-    """Lays pictures `[H, W, 3]` of one size, floats in [0, 1], out in rows on white."""
-    padded = [np.concatenate([_with_gap(cell, gap_px) for cell in row], axis=1) for row in rows]
-    return np.concatenate(padded, axis=0)[gap_px:, gap_px:]
 
 
 class _QuietPillow:
@@ -337,8 +245,3 @@ def _opaque(image: Image.Image, background: int) -> Image.Image:
         behind = Image.new("RGBA", image.size, (background,) * 3 + (255,))
         image = Image.alpha_composite(behind, image.convert("RGBA"))
     return image
-
-
-def _with_gap(cell: np.ndarray, gap_px: int) -> np.ndarray:
-    widths = ((gap_px, 0), (gap_px, 0), (0, 0))
-    return np.pad(np.clip(cell, 0, 1), widths, constant_values=1.0)

@@ -4,8 +4,6 @@ Contents are simple landscapes and still lifes; styles differ in colours and mar
 a function of its index alone.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 STYLES = ("hatching", "mosaic", "ink_wash", "stained_glass", "waves")
@@ -134,29 +132,3 @@ def _waves(rng, x, y, palette):
     colour = palette[np.floor(flow).astype(int) % 4 + 1]
     stroke = 0.85 + 0.15 * np.sin(2 * np.pi * (flow * 5 + _noise(rng, x, y, 3)))
     return _mix(colour * stroke[..., None], palette[0], (0.12 - band) * 12)
-
-
-def main() -> None:
-    """Writes a few contents and styles: `python -m stya2k_jax.drawing --output=DIRECTORY`."""
-    from absl import flags
-
-    from stya2k_jax.commands import command_line
-    from stya2k_jax.pictures.reading import write_png
-
-    output = flags.DEFINE_string(
-        "output", None, "Directory for content/ and style/.", required=True
-    )
-    count = flags.DEFINE_integer("count", 3, "Pictures of each kind.", lower_bound=1)
-    size_px = flags.DEFINE_integer("size", 256, "Side in pixels.", lower_bound=1)
-
-    def run(_) -> None:
-        for kind, draw in (("content", draw_content), ("style", draw_style)):
-            for i in range(count.value):
-                path = Path(output.value) / kind / f"{kind}_{i}.png"
-                write_png(path, draw(i, size_px.value))
-
-    command_line.run(run)
-
-
-if __name__ == "__main__":
-    main()

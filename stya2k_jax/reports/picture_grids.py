@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from stya2k_jax.errors import PictureError
 from stya2k_jax.pictures.names import Pair
-from stya2k_jax.pictures.reading import PictureError
 from stya2k_jax.reports.metric_tables import LOWER_IS_BETTER, heading
 
 THUMBNAIL_PX = 256

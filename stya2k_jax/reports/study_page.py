@@ -9,9 +9,8 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -155,91 +154,9 @@ def write_study(
     return chosen
 
 
-def sum_votes(paths: Sequence[Path]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Sums up the votes of exported files.
-
-    Returns:
-      For each question and system: `votes`, `share`, and `ci95`, Wilson's interval of the share,
-      which treats votes as independent.
-
-    Raises:
-      UserError: a file that is no export, or one of another study.
-    """
-    counts: dict[str, dict[str, int]] = {question: {} for question in QUESTIONS}
-    studies = {}
-    for path in paths:
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            keys, study = found["keys"], found["study"]
-            answers = [vote["answers"] for vote in found["votes"]]
-            for question, count in counts.items():
-                for system in keys.values():
-                    count.setdefault(system, 0)
-                for answer in answers:
-                    count[keys[answer[question]]] += 1
-        except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-            raise UserError(
-                f"{path} is no file of votes ({type(error).__name__}: {error})."
-            ) from error
-        studies.setdefault(study, path)
-        if len(studies) > 1:
-            first = next(iter(studies.values()))
-            raise UserError(f"{path} holds votes of another study than {first}; sum them apart.")
-    return {
-        question: {
-            system: {
-                "votes": votes,
-                "share": votes / max(sum(count.values()), 1),
-                "ci95": list(wilson_interval(votes, sum(count.values()))),
-            }
-            for system, votes in count.items()
-        }
-        for question, count in counts.items()
-    }
-
-
-def wilson_interval(votes: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """Returns Wilson's interval of a share: it stays in [0, 1] and holds for few votes too."""
-    if total == 0:
-        return 0.0, 1.0
-    share = votes / total
-    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
-    return float(max(0, middle - half)), float(min(1, middle + half))
-
-
 def _jpeg(pixels: np.ndarray) -> str:
     image = Image.fromarray(pixels)
     image.thumbnail((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=88)
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def main() -> None:
-    """Sums exported votes: `python -m stya2k_jax.study --votes=FILE_OR_FOLDER`."""
-    from absl import flags
-
-    from stya2k_jax.commands import command_line
-
-    given = flags.DEFINE_multi_string(
-        "votes", None, "File of votes, or folder of such; may be repeated.", required=True
-    )
-
-    def run(_) -> None:
-        paths = []
-        for path in map(Path, given.value):
-            paths += sorted(path.glob("*.json")) if path.is_dir() else [path]
-        if not paths:
-            raise UserError(f"{', '.join(given.value)} holds no .json files of votes.")
-        for question, systems in sum_votes(list(dict.fromkeys(paths))).items():
-            print(f"{QUESTIONS[question]} ({sum(s['votes'] for s in systems.values())} votes)")
-            for system, found in sorted(systems.items(), key=lambda item: -item[1]["votes"]):
-                low, high = found["ci95"]
-                print(f"  {system:20} {found['share']:6.1%}  [{low:.1%}, {high:.1%}]")
-
-    command_line.run(run)
-
-
-if __name__ == "__main__":
-    main()

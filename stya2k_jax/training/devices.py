@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
 
 from stya2k_jax.errors import UserError
 
@@ -153,3 +155,58 @@ def _said(place: Place) -> str:
     if place.coordinator is None:
         return "the other processes of the cluster"
     return f"{place.processes} processes at {place.coordinator}, of which this is {place.process}"
+
+
+def on_every_device(tree, mesh: Mesh):
+    """Returns a tree of arrays that every device of the mesh holds, the same in every process."""
+    everywhere = NamedSharding(mesh, jax.P())
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(everywhere, np.asarray(x)), tree
+    )
+
+
+def on_one_device(tree):
+    """Returns a tree of `on_every_device` as this process alone holds it, to work on by itself."""
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
+
+
+def make_mesh(batch_size: int, accumulate: int = 1) -> Mesh:
+    """Returns a mesh of all devices of all processes over `"data"`, along which a batch is split.
+
+    Raises:
+      UserError: the batch does not divide among the devices and the parts that they accumulate.
+    """
+    devices = jax.device_count()
+    if batch_size < 1 or accumulate < 1 or batch_size % (devices * accumulate):
+        parts = f" times accumulate={accumulate}" if accumulate != 1 else ""
+        raise UserError(
+            f"batch_size={batch_size} does not divide among {devices} devices{parts}; "
+            f"use a multiple of {devices * max(accumulate, 1)}."
+        )
+    return jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
+
+
+def local_rows(batch_size: int, mesh: Mesh) -> list[int]:
+    """Returns which rows of a batch lie on the devices of this process, in order."""
+    placed = by_picture(mesh).addressable_devices_indices_map((batch_size,))
+    return sorted({row for (rows,) in placed.values() for row in range(batch_size)[rows]})
+
+
+def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Puts this process's rows of a batch, `local_rows`, on its devices; returns whole batches."""
+    sharding = by_picture(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()
+    }
+
+
+def by_picture(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, jax.P("data"))
+
+
+def split_into_parts(x: jax.Array, count: int, mesh: Mesh) -> jax.Array:
+    """Divides a batch `[b, ...]` into `[count, b / count, ...]` without moving a picture."""
+    devices = mesh.shape["data"]
+    x = x.reshape(devices, count, -1, *x.shape[1:]).swapaxes(0, 1)
+    x = x.reshape(count, -1, *x.shape[3:])
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, jax.P(None, "data")))

@@ -4,7 +4,7 @@ import numpy as np
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.network.model import Painter
-from stya2k_jax.weights.model_files import named_arrays, with_arrays
+from stya2k_jax.weights.parameters import named_arrays, with_arrays
 
 INITIALISATIONS = ("release", "matched")
 LAST_LAYER = 0.05  # of the last kernel's usual size, so that first pictures lie in [0, 1]

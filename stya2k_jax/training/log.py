@@ -16,10 +16,10 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.files.atomic import whole_lines
 from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.network.encoder import Encoder
-from stya2k_jax.network.model import Painter
-from stya2k_jax.pictures.reading import grid, write_png
-from stya2k_jax.training.step import as_float, on_one_device
-from stya2k_jax.weights.model_files import assemble
+from stya2k_jax.network.model import Painter, assemble
+from stya2k_jax.pictures.arrays import grid, write_png
+from stya2k_jax.training.devices import on_one_device
+from stya2k_jax.training.objective import as_float
 
 METRICS_FILE = "metrics.jsonl"
 

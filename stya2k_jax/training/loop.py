@@ -15,6 +15,7 @@ from stya2k_jax.data import batches as data
 from stya2k_jax.data.source import Source
 from stya2k_jax.errors import UserError
 from stya2k_jax.stopping import StopRequest, unless_stopped
+from stya2k_jax.training import devices
 from stya2k_jax.training import step as training
 from stya2k_jax.training.log import Records
 from stya2k_jax.weights.run_checkpoints import Checkpoints
@@ -95,12 +96,12 @@ def fit(
       NotFiniteError: the loss or the gradient is NaN or infinite.
       CheckpointError: a checkpoint cannot be written; the one before is whole.
     """
-    mesh = training.make_mesh(config.batch_size, config.accumulate)
+    mesh = devices.make_mesh(config.batch_size, config.accumulate)
     schedule = schedule_of(config)
     optimizer = training.make_optimizer(schedule, config.clip_norm or None)
     train_step = training.make_train_step(task.loss_fn, optimizer, mesh, config.accumulate)
     state = training.new_state(task.network, optimizer, mesh)
-    frozen = training.on_every_device(task.frozen, mesh)
+    frozen = devices.on_every_device(task.frozen, mesh)
     logger.info(
         "%d x %s in %d process(es); %s parameters trained, %s frozen; %d contents, %d styles; %s",
         *(jax.device_count(), jax.devices()[0].device_kind, jax.process_count()),
@@ -122,7 +123,7 @@ def fit(
         done = done or 0
         if done >= config.steps:
             return done, state.params
-        rows = training.local_rows(config.batch_size, mesh)
+        rows = devices.local_rows(config.batch_size, mesh)
         batches = data.batches(
             *sources,
             batch_size=config.batch_size,
@@ -135,14 +136,14 @@ def fit(
             recolor=config.recolor,
         )
         batch = next(batches)
-        arguments = state, frozen, training.shard_batch(_pictures(batch), mesh)
+        arguments = state, frozen, devices.shard_batch(_pictures(batch), mesh)
         logger.info("compiling the training step")
         run_step = unless_stopped(lambda: train_step.lower(*arguments).compile(), stop)
         step = done
         if run_step is None:  # stopped before the first step
             checkpoints.save(step, **_items(task, state))
         for step in _progress_bar(done, config.steps) if run_step else ():
-            pictures = training.shard_batch(_pictures(batch), mesh)
+            pictures = devices.shard_batch(_pictures(batch), mesh)
             state, metrics = run_step(state, frozen, pictures)
             # The device has its next step before the numbers of the last one are asked for.
             records.flush()

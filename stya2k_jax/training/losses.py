@@ -9,15 +9,13 @@ import jax.numpy as jnp
 from stya2k_jax.errors import UserError
 from stya2k_jax.network import attention
 from stya2k_jax.network.a2k import to_head_blocks
-from stya2k_jax.network.architecture import MATCHED_TAPS, TAPS
+from stya2k_jax.network.architecture import CONTENT_TAPS, MATCHED_TAPS, TAPS
 from stya2k_jax.network.blocks import from_blocks, real_points
-from stya2k_jax.network.ladder import ladder
-from stya2k_jax.network.normalization import mean_and_std, normalize
+from stya2k_jax.network.normalization import ladder, mean_and_std, normalize
 
 Taps = dict[str, jax.Array]
 
 GLOBAL_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-CONTENT_TAPS = ("relu4_1", "relu5_1")
 NORMS = ("mse", "l2")
 HEADS = 8  # of the parameter-free attention, whatever the model has
 

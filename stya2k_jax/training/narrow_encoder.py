@@ -15,7 +15,8 @@ import scipy.linalg
 from stya2k_jax.network.architecture import TAPS, Architecture
 from stya2k_jax.network.convolution import conv3x3, pad_reflect
 from stya2k_jax.network.encoder import CONVOLUTIONS, STAGES, Encoder
-from stya2k_jax.weights.model_files import named_arrays, new_encoder, with_arrays
+from stya2k_jax.network.model import new_encoder
+from stya2k_jax.weights.parameters import named_arrays, with_arrays
 
 POINTS = 24_000  # of all pictures together, at which a layer is fitted
 RIDGE = 1e-3  # of the mean square of the inputs; keeps silent channels from large numbers

@@ -16,9 +16,9 @@ from jax.experimental import multihost_utils
 from stya2k_jax.data.opening import KINDS
 from stya2k_jax.data.source import Source
 from stya2k_jax.errors import UserError
-from stya2k_jax.files.json_files import changes, write_json
-from stya2k_jax.network.model import StyA2K
-from stya2k_jax.weights.model_files import named_leaves
+from stya2k_jax.files.json_files import write_json
+from stya2k_jax.files.settings import changes
+from stya2k_jax.weights.parameters import fingerprint
 from stya2k_jax.weights.run_checkpoints import FOLDER
 
 CONFIG_FILE = "config.json"
@@ -135,18 +135,3 @@ def _differences(before: dict, now: dict) -> Iterator[tuple[str, str]]:
         lines = list(changes(*({name: part["found"].get(name)} for part in (before, now))))
         if lines:
             yield name, "; ".join(f"config.{line}" for line in lines)
-
-
-def fingerprint_of_model(model: StyA2K) -> str:
-    """Returns the SHA-256 of a model's architecture and numbers, in hex digits."""
-    text = json.dumps(model.architecture.as_dict(), sort_keys=True)
-    return hashlib.sha256((text + fingerprint(nnx.state(model, nnx.Param))).encode()).hexdigest()
-
-
-def fingerprint(tree: Any) -> str:
-    """Returns the SHA-256 of a tree's arrays and their names, in hex digits."""
-    digest = hashlib.sha256()
-    for name, leaf in named_leaves(tree):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(leaf))
-    return digest.hexdigest()

@@ -1,7 +1,6 @@
 """A small encoder that learns its taps from VGG-19's (knowledge distillation)."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -15,84 +14,30 @@ from stya2k_jax.conversion.normalized_vgg import normalise_encoder
 from stya2k_jax.data.opening import KINDS, open_sources
 from stya2k_jax.data.source import Source
 from stya2k_jax.data.unreadable import read_or_next
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.network.architecture import TAPS, Architecture
 from stya2k_jax.network.encoder import CONVOLUTIONS, Encoder
-from stya2k_jax.network.layers import Conv1x1
-from stya2k_jax.pictures.reading import crop_square, to_float
-from stya2k_jax.training import loop
-from stya2k_jax.training import step as training
+from stya2k_jax.pictures.arrays import to_float
+from stya2k_jax.pictures.resizing import crop_square
+from stya2k_jax.training import devices, loop, objective
 from stya2k_jax.training.narrow_encoder import narrow_encoder
 from stya2k_jax.training.run_directory import open_workdir, settings_of
+from stya2k_jax.training.student import HEADS_FILE, Student, new_student
 from stya2k_jax.weights.model_files import (
     ARCHITECTURE_FILE,
     ENCODER_FILE,
     PAINTER_FILE,
-    WeightsError,
     load_encoder,
-    named_arrays,
-    new_encoder,
-    read_arrays,
     save_encoder,
     save_module,
-    with_arrays,
 )
+from stya2k_jax.weights.parameters import named_arrays, with_arrays
 from stya2k_jax.weights.run_checkpoints import Checkpoints
 
-HEADS_FILE = "heads.safetensors"
 FITTED_OVER = 40  # pictures of each folder, to which the student is fitted at the start
 FLOOR = 0.2  # of a layer's median: weaker channels are not made as strong as the rest
 NORMALISED_OVER = 128  # pictures of the content folder, whose mean activation becomes 1
 NORMALISED_PX = 256  # side of their squares
-
-
-class Student(nnx.Module):
-    """A small encoder with a 1x1 convolution, a head, on each tap.
-
-    Called like an encoder it gives an estimate of the teacher's taps, with their channels.
-    """
-
-    def __init__(self, encoder: Encoder, channels: dict[str, tuple[int, int]], *, rngs: nnx.Rngs):
-        """Puts heads on an encoder; `channels` are each tap's, the student's and the teacher's."""
-        self.encoder = encoder
-        init = jax.nn.initializers.lecun_normal()
-        head = partial(Conv1x1, kernel_init=init, rngs=rngs)
-        self.heads = nnx.Dict({tap: head(*channels[tap]) for tap in TAPS})
-
-    def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
-        """Maps images `[b, H, W, 3]` in [0, 1] to the five taps, in the teacher's channels."""
-        return {tap: self.heads[tap](x) for tap, x in self.encoder(image).items()}
-
-
-def new_student(architecture: Architecture, teacher: Architecture, seed: int | None) -> Student:
-    """Returns a student: random from a seed, or shapes only (None)."""
-    channels = {tap: (architecture.channels(tap), teacher.channels(tap)) for tap in TAPS}
-
-    def make():
-        encoder = new_encoder(architecture, seed=seed or 0)
-        return Student(encoder, channels, rngs=nnx.Rngs((seed or 0) + 1))
-
-    return nnx.eval_shape(make) if seed is None else make()
-
-
-def load_student(directory: str | Path, dtype: str = "float32") -> Student:
-    """Opens a finished run of `distil`: encoder and heads, the encoder computing in `dtype`.
-
-    Raises:
-      WeightsError: the run is not finished, or a file is damaged.
-    """
-    directory = Path(directory)
-    if not (directory / HEADS_FILE).is_file():
-        raise WeightsError(
-            f"{directory} has no {HEADS_FILE}; only a finished run of a config with "
-            'task="encoder", such as configs/encoder_mini.py, is a surrogate.'
-        )
-    encoder, architecture = load_encoder(directory, dtype=dtype)
-    arrays, teacher = read_arrays(directory / HEADS_FILE)
-    student = new_student(architecture, teacher, None)
-    student.encoder = encoder
-    student.heads = with_arrays(student.heads, arrays, str(directory / HEADS_FILE))
-    return student
 
 
 def make_loss(student: Student, teacher: Encoder):
@@ -104,7 +49,7 @@ def make_loss(student: Student, teacher: Encoder):
 
     def loss_fn(params: nnx.State, frozen: dict, batch: dict[str, jax.Array]):
         pictures = jnp.concatenate(
-            [training.as_float(batch[name]) for name in ("content", "style")]
+            [objective.as_float(batch[name]) for name in ("content", "style")]
         )
         targets = nnx.merge(teacher_graph, frozen["teacher"])(pictures)
         taps = nnx.merge(student_graph, params)(pictures)
@@ -134,7 +79,7 @@ def distil(
     """
     workdir = Path(workdir).absolute()
     loop.check_config(config)
-    training.make_mesh(config.batch_size, config.accumulate)  # refuses what does not divide
+    devices.make_mesh(config.batch_size, config.accumulate)  # refuses what does not divide
     collections = open_sources(config)
     try:
         teacher, teacher_architecture = load_encoder(config.encoder)
@@ -165,7 +110,7 @@ def distil(
     step, params = loop.fit(config, workdir, task, collections)
     if step >= config.steps and jax.process_index() == 0:
         student = rescaled(
-            nnx.merge(nnx.graphdef(student), training.on_one_device(params)),
+            nnx.merge(nnx.graphdef(student), devices.on_one_device(params)),
             _some(collections[0], "content", NORMALISED_OVER),
         )
         save_module(workdir / HEADS_FILE, student.heads, teacher_architecture)

@@ -10,26 +10,22 @@ import numpy as np
 from flax import nnx
 
 from stya2k_jax.data.opening import open_sources
-from stya2k_jax.errors import UserError
-from stya2k_jax.files.json_files import changes
+from stya2k_jax.errors import UserError, WeightsError
+from stya2k_jax.files.settings import changes
 from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.network.encoder import Encoder
-from stya2k_jax.network.model import Painter
-from stya2k_jax.training import loop
-from stya2k_jax.training import step as training
+from stya2k_jax.network.model import Painter, new_encoder, new_painter
+from stya2k_jax.training import devices, loop, objective
 from stya2k_jax.training.initial_weights import initialise
 from stya2k_jax.training.log import Samples
 from stya2k_jax.training.run_directory import open_workdir, settings_of
-from stya2k_jax.training.train_encoder import HEADS_FILE, load_student
+from stya2k_jax.training.student import HEADS_FILE, load_student
 from stya2k_jax.weights.loading import MINI, load
 from stya2k_jax.weights.model_files import (
     ARCHITECTURE_FILE,
     ENCODER_FILE,
     PAINTER_FILE,
-    WeightsError,
     load_encoder,
-    new_encoder,
-    new_painter,
     save_architecture,
     save_encoder,
 )
@@ -41,7 +37,7 @@ SURROGATE = "surrogate:"
 def train(
     config: ml_collections.ConfigDict, workdir: Path, allow_changes: Sequence[str] = ()
 ) -> int:
-    """Trains a painter; see `stya2k_jax.loop.fit`.
+    """Trains a painter; see `training.loop.fit`.
 
     Args:
       config: as `configs/a2k.py` gives it.
@@ -59,12 +55,12 @@ def train(
     """
     workdir = Path(workdir).absolute()
     loop.check_config(config)
-    training.make_mesh(config.batch_size, config.accumulate)  # refuses what does not divide
+    devices.make_mesh(config.batch_size, config.accumulate)  # refuses what does not divide
     collections = open_sources(config)
     encoder, architecture = _encoder(config)
     loss_encoder = _loss_encoder(config)
     painter = _painter(config, architecture)
-    weights = training.LossWeights(
+    weights = objective.LossWeights(
         config.lambda_global,
         config.lambda_a2k,
         config.lambda_content,
@@ -72,8 +68,8 @@ def train(
         tuple(config.global_taps),
         tuple(config.a2k_taps),
     )
-    loss_fn = training.make_loss(painter, encoder, loss_encoder, architecture, weights)
-    frozen = training.freeze(encoder, loss_encoder)
+    loss_fn = objective.make_loss(painter, encoder, loss_encoder, architecture, weights)
+    frozen = objective.freeze(encoder, loss_encoder)
     _check_loss(loss_fn, painter, frozen, config)
     settings = settings_of(config, collections, frozen)
     open_workdir(

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.reading import PictureError, find_pictures, read_picture, write_png
-from stya2k_jax.video.reading import ClipFormat, Frame, scaled_size
+from stya2k_jax.errors import PictureError, UserError
+from stya2k_jax.pictures.arrays import write_png
+from stya2k_jax.pictures.reading import find_pictures, read_picture
+from stya2k_jax.video.clip_format import ClipFormat, Frame, scaled_size
 
 
 class FolderReader:
     """Reads the pictures of a folder as frames, in the order of their names: 2 before 10.
 
-    Attributes are those of `stya2k_jax.clip_reading.ClipReader`.
+    Attributes are those of `video.reading.ClipReader`.
     """
 
     def __init__(self, path: str | os.PathLike, size_px: int = 0, fps: float | Fraction = 25):

@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.stopping import StopRequest
+from stya2k_jax.video.clip_format import SUFFIXES, Frame, is_clip
 from stya2k_jax.video.frame_folders import FolderReader, FolderWriter
 from stya2k_jax.video.prefetching import prefetched
-from stya2k_jax.video.reading import SUFFIXES, ClipReader, Frame, is_clip
+from stya2k_jax.video.reading import ClipReader
 from stya2k_jax.video.smoothing import Smoother
 from stya2k_jax.video.writing import FORMATS, ClipWriter
 
@@ -72,7 +73,7 @@ def stylize_clip(
       output: .mp4, .m4v, .mov or .mkv; without a suffix, a folder for frames as PNG, which does not
         exist or is empty.
       batch: how many frames are painted at once, and how many more are read ahead.
-      smoothing: see `stya2k_jax.smoothing.Smoother`; 0 paints every frame by itself.
+      smoothing: see `video.smoothing.Smoother`; 0 paints every frame by itself.
       size_px: short side to which frames are resized; 0 keeps their size.
       fps: frames per second of a folder, 25 if not given; a clip file has its own times.
 

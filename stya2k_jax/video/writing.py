@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.video.orientation import to_stored
-from stya2k_jax.video.reading import (
+from stya2k_jax.video.clip_format import (
     ClipFormat,
     Colours,
     Frame,
@@ -20,6 +19,7 @@ from stya2k_jax.video.reading import (
     file_url,
     import_av,
 )
+from stya2k_jax.video.orientation import to_stored
 
 # Suffix to FFmpeg's name of the format; left to guess, it would take .m4v for a bare stream.
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}

@@ -5,17 +5,15 @@ from typing import Any
 
 from flax import nnx
 
-from stya2k_jax.network.model import StyA2K
+from stya2k_jax.errors import WeightsError
+from stya2k_jax.network.model import StyA2K, assemble, new_painter
 from stya2k_jax.weights.model_files import (
     ARCHITECTURE_FILE,
     PAINTER_FILE,
-    WeightsError,
-    assemble,
     load_architecture,
     load_encoder,
     load_model_file,
     load_painter,
-    new_painter,
 )
 
 MINI = "a2k-mini"
@@ -27,7 +25,7 @@ def load(checkpoint: str | Path = MINI, **changes: Any) -> StyA2K:
 
     Args:
       checkpoint: a directory of `convert_vgg.py`, a run of `train.py` (at its newest checkpoint), a
-        model file of `python -m stya2k_jax.pack`, or `"a2k-mini"`, the small model that comes with
+        model file of `stya2k pack`, or `"a2k-mini"`, the small model that comes with
         the package.
       **changes: fields of the architecture to override, such as `dtype="bfloat16"`.
 

@@ -6,108 +6,24 @@ to in its header.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import WeightsError
 from stya2k_jax.files.atomic import write_whole
 from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.network.encoder import Encoder
-from stya2k_jax.network.model import Painter, StyA2K
+from stya2k_jax.network.model import Painter, StyA2K, new_encoder, new_painter
+from stya2k_jax.weights.parameters import named_arrays, with_arrays
 
 ENCODER_FILE = "encoder.safetensors"
 PAINTER_FILE = "painter.safetensors"
 ARCHITECTURE_FILE = "architecture.json"  # of a training run, whose painter is in checkpoints
-
-
-class WeightsError(UserError):
-    """Weights that are missing, damaged or made for another network."""
-
-
-def named_arrays(module: nnx.Module) -> dict[str, np.ndarray]:
-    """Returns a module's parameters as `{"a2k.relu3_1.…query.kernel": array}`."""
-    return {name: np.asarray(leaf) for name, leaf in named_leaves(nnx.state(module, nnx.Param))}
-
-
-def parameter_shapes(module: nnx.Module) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of `named_arrays`, also of a module made by `nnx.eval_shape`."""
-    return {name: leaf.shape for name, leaf in named_leaves(nnx.state(module, nnx.Param))}
-
-
-def with_arrays(module: nnx.Module, arrays: Mapping[str, np.ndarray], origin: str) -> nnx.Module:
-    """Returns the module holding these parameters, all of them or none.
-
-    Args:
-      module: a module, or one made by `nnx.eval_shape`.
-      arrays: as `named_arrays` gives them.
-      origin: where they come from, for the message.
-
-    Raises:
-      WeightsError: names every parameter that is missing, extra, of another shape or not finite.
-    """
-    graph, state = nnx.split(module)
-    problems = differences(parameter_shapes(module), arrays)
-    if problems:
-        raise WeightsError(
-            f"{origin} does not fit the network:\n  "
-            + "\n  ".join(problems)
-            + "\nCheck that it was made for this architecture."
-        )
-    leaves = [
-        jax.numpy.asarray(np.asarray(arrays[name], np.float32)) for name, _ in named_leaves(state)
-    ]
-    return nnx.merge(graph, jax.tree.unflatten(jax.tree.structure(state), leaves))
-
-
-def differences(
-    expected: Mapping[str, tuple[int, ...]], arrays: Mapping[str, np.ndarray]
-) -> list[str]:
-    """Lists, a line each, how named arrays differ from the expected names and shapes."""
-    lines = [f"missing: {name} {shape}" for name, shape in expected.items() if name not in arrays]
-    lines += [f"unexpected: {name}" for name in arrays if name not in expected]
-    for name, shape in expected.items():
-        if name in arrays and tuple(arrays[name].shape) != tuple(shape):
-            lines.append(f"shape of {name}: {tuple(arrays[name].shape)}, expected {tuple(shape)}")
-        elif name in arrays and not np.isfinite(arrays[name]).all():
-            lines.append(f"not finite: {name} holds NaN or infinity")
-    return lines
-
-
-def new_encoder(architecture: Architecture, seed: int | None = None) -> Encoder:
-    """Returns an encoder of this architecture: random from a seed, or shapes only (None)."""
-
-    def make():
-        return Encoder(
-            architecture.width,
-            pooling=architecture.pooling,
-            dtype=architecture.dtype,
-            rngs=nnx.Rngs(seed or 0),
-        )
-
-    return nnx.eval_shape(make) if seed is None else make()
-
-
-def new_painter(architecture: Architecture, seed: int | None = None) -> Painter:
-    """Returns a painter of this architecture: fresh from a seed, or shapes only (None)."""
-
-    def make():
-        return Painter(architecture, rngs=nnx.Rngs(seed or 0))
-
-    return nnx.eval_shape(make) if seed is None else make()
-
-
-def assemble(architecture: Architecture, encoder: Encoder, painter: Painter) -> StyA2K:
-    """Puts an encoder and a painter of one architecture together."""
-    model = nnx.eval_shape(lambda: StyA2K(architecture, rngs=nnx.Rngs(0)))
-    model.encoder, model.painter = encoder, painter
-    return model
 
 
 def save_encoder(directory: Path, encoder: Encoder, architecture: Architecture) -> None:
@@ -151,7 +67,7 @@ def load_painter(directory: Path, **changes: Any) -> tuple[Painter, Architecture
 
 
 def load_model_file(path: Path, **changes: Any) -> StyA2K:
-    """Reads a whole model in one file, as `python -m stya2k_jax.pack` writes it.
+    """Reads a whole model in one file, as `stya2k pack` writes it.
 
     Args:
       path: the file.
@@ -209,13 +125,3 @@ def read_arrays(path: Path, **changes: Any) -> tuple[dict[str, np.ndarray], Arch
             f"{path} does not say which architecture it is for; it was not written by "
             "stya2k_jax. Convert PyTorch files with convert_vgg.py."
         ) from error
-
-
-def named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    """Returns a pytree's leaves with their paths as names, such as `"color.kernel"`."""
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    # Where a path leads into a Variable, its last step says only "value" and is left out.
-    return [
-        (jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value"), leaf)
-        for path, leaf in leaves
-    ]

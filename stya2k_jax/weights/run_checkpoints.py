@@ -17,9 +17,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.files import directory_manifest as manifest
-from stya2k_jax.weights.model_files import WeightsError, named_leaves
+from stya2k_jax.weights.parameters import named_leaves
 
 FOLDER = "checkpoints"
 DAMAGED_FOLDER = "checkpoints_damaged"

@@ -1,7 +1,8 @@
 """Clips to measure: frames and their motion, which is known or estimated."""
 
-import hashlib
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -9,20 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stya2k_jax.errors import UserError
-from stya2k_jax.pictures.reading import SUFFIXES, PictureError, read_picture, resize_short_side
-from stya2k_jax.pictures.synthetic import draw_content
-from stya2k_jax.video.flow import estimate_flow, read_flow
+from stya2k_jax.errors import PictureError, UserError
+from stya2k_jax.files.digests import digest_of_arrays
+from stya2k_jax.pictures.reading import SUFFIXES, read_picture
+from stya2k_jax.video.flow import estimate_flow
 from stya2k_jax.video.frame_folders import FolderReader
-from stya2k_jax.video.warping import follow, known_points, moving_window, occluded
+from stya2k_jax.video.warping import follow, known_points, occluded
+
+_FLO_MAGIC = 202021.25
+_UNKNOWN = 1e9  # in .flo files, whatever is larger is not known
+
 
 FLOW_FOLDER = "flow"  # in a clip's folder
 FLOW_SUFFIXES = (".npz", ".flo")
-PAN_FRAMES, PAN_VELOCITY, PAN_MARGIN_PX = 21, (3.0, 1.0), (20, 60)
-SMALLEST_WINDOW_PX = 32
-DRAWN_PANS = {"drawn_whole": (3.0, -1.0), "drawn_fraction": (1.5, 0.25)}  # pixels a frame
-DRAWN_PX = 256
-FINE = 4  # drawn pixels a side that are averaged to one of a frame
 
 
 class Motion(NamedTuple):
@@ -57,16 +57,12 @@ class Clip:
 
     def digest(self) -> str:
         """Tells this clip from others."""
-        found = digest_of(self.frames)
-        return digest_of(found, *(x for step in self.known for x in step)) if self.known else found
-
-
-def digest_of(*given: np.ndarray | str) -> str:
-    """Returns the first 16 digits of a sha256 over arrays and words."""
-    found = hashlib.sha256()
-    for x in given:
-        found.update(x.encode() if isinstance(x, str) else repr(x.shape).encode() + x.tobytes())
-    return found.hexdigest()[:16]
+        found = digest_of_arrays(self.frames)
+        return (
+            digest_of_arrays(found, *(x for step in self.known for x in step))
+            if self.known
+            else found
+        )
 
 
 ### Clips in folders
@@ -167,42 +163,49 @@ def _read_motion(folder: Path, name: str, size: tuple[int, int]) -> Motion:
 ### Clips that are rendered
 
 
-def pan(photograph: Path) -> Clip:
-    """Renders a clip of known flow: a window moves over the photograph (short side 512 or less).
+def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a flow and where it is known.
+
+    Args:
+      path: a Middlebury `.flo`, or an `.npz` with `flow` `[H, W, 2]` and perhaps `valid` `[H, W]`.
+
+    Returns:
+      float32 `[H, W, 2]`, unknown points 0, and booleans `[H, W]`.
 
     Raises:
-      UserError: the photograph cannot be read or has no room for the way and a window of 32 pixels.
+      UserError: a file of neither kind, or damaged.
     """
-    image = read_picture(photograph)
-    pixels = np.asarray(resize_short_side(image, min(512, *image.size)), np.float64)
-    size = (pixels.shape[0] - PAN_MARGIN_PX[0], pixels.shape[1] - PAN_MARGIN_PX[1])
-    if min(size) < SMALLEST_WINDOW_PX:
-        height, width = (SMALLEST_WINDOW_PX + margin for margin in PAN_MARGIN_PX)
-        raise UserError(
-            f"{photograph} has {image.width}x{image.height} pixels; a clip is rendered over "
-            f"{width}x{height} or more."
-        )
-    frames, flow = moving_window(pixels, size, PAN_VELOCITY, PAN_FRAMES)
-    return _steady(f"pan_{photograph.stem}", frames, flow)
+    try:
+        flow, valid = (_read_flo if path.suffix == ".flo" else _read_npz)(path)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is not a flow, .flo or .npz ({error}).") from error
+    return np.where(valid[..., None], flow, 0), valid
 
 
-def drawn_pans(size_px: int = DRAWN_PX) -> list[Clip]:
-    """Renders clips of known flow over a landscape that the project draws.
-
-    The camera moves by whole pixels in one, by fractions in the other. Each pixel is the mean of
-    finer ones, between which the camera moves by whole numbers, so that no frame is interpolated.
-    """
-    way = max(abs(v) for velocity in DRAWN_PANS.values() for v in velocity) * (PAN_FRAMES - 1)
-    landscape = draw_content(0, FINE * (size_px + int(way)))
-    clips = []
-    for name, velocity in DRAWN_PANS.items():
-        x, y = (FINE * v for v in velocity)
-        fine, flow = moving_window(landscape, (FINE * size_px,) * 2, (x, y), PAN_FRAMES)
-        frames = fine.reshape(PAN_FRAMES, size_px, FINE, size_px, FINE, 3).mean((2, 4))
-        clips.append(_steady(name, frames, flow[::FINE, ::FINE] / FINE))
-    return clips
+def write_flo(path: Path, flow: np.ndarray) -> None:
+    """Writes `[H, W, 2]` in Middlebury's format."""
+    height, width = flow.shape[:2]
+    header = np.float32(_FLO_MAGIC).tobytes() + np.array([width, height], "<i4").tobytes()
+    path.write_bytes(header + np.ascontiguousarray(flow, "<f4").tobytes())
 
 
-def _steady(name: str, frames: np.ndarray, flow: np.ndarray) -> Clip:
-    motion = Motion(flow, np.ones(flow.shape[:2], bool))
-    return Clip(name, np.round(frames).astype(np.uint8), [motion] * (len(frames) - 1))
+def _read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    data = path.read_bytes()
+    if len(data) < 12 or np.frombuffer(data[:4], "<f4")[0] != np.float32(_FLO_MAGIC):
+        raise ValueError("it does not begin as a .flo file")
+    width, height = np.frombuffer(data[4:12], "<i4")
+    flow = np.frombuffer(data[12:], "<f4").reshape(height, width, 2)
+    return flow, (np.abs(flow) < _UNKNOWN).all(axis=2)
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with open(path, "rb") as file:  # `np.load` would leave a damaged one open
+        arrays = np.load(file)
+        if not isinstance(arrays, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array without a name")
+        flow = arrays["flow"].astype(np.float32)
+        known = np.isfinite(flow).all(axis=2)
+        valid = arrays["valid"].astype(bool) if "valid" in arrays else known
+    if valid.shape != known.shape:
+        raise ValueError(f"flow has shape {flow.shape}, valid {valid.shape}")
+    return flow, valid & known

@@ -7,20 +7,25 @@ from pathlib import Path
 import jax
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.evaluation.clips.clip import Clip, drawn_pans, find_clips, pan
+from stya2k_jax.evaluation.clips.clip import Clip, find_clips
 from stya2k_jax.evaluation.clips.measure import UNSTYLIZED, measure_clips, stylize_clips
-from stya2k_jax.evaluation.evaluate_pictures import is_model, weights_digest
+from stya2k_jax.evaluation.clips.rendered import drawn_pans, pan
 from stya2k_jax.evaluation.measure_pairs import metric_names
-from stya2k_jax.evaluation.report import page
+from stya2k_jax.evaluation.results import Results, Row, write_csv
 from stya2k_jax.evaluation.summary import summarise
+from stya2k_jax.evaluation.systems import is_model
 from stya2k_jax.files.atomic import write_whole
-from stya2k_jax.files.json_files import Results, Row, check_settings, write_csv, write_json
+from stya2k_jax.files.digests import digest_of_file
+from stya2k_jax.files.json_files import write_json
+from stya2k_jax.files.settings import check_settings
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.metrics.lpips import load_lpips
-from stya2k_jax.pictures.names import by_name, digest
+from stya2k_jax.pictures.names import by_name
 from stya2k_jax.reports.metric_tables import summary_table
+from stya2k_jax.reports.page import page
 from stya2k_jax.reports.paper_tables import clip_table
 from stya2k_jax.weights.loading import load
+from stya2k_jax.weights.parameters import weights_digest
 
 PROTOCOL = (
     "Frames keep their size and are stylized one by one, without any regard to their neighbours; "
@@ -77,8 +82,8 @@ def evaluate_stability(
     network = None if lpips is None else load_lpips(lpips)
     settings = {
         "clips": {clip.name: clip.digest() for clip in clips},
-        "styles": {name: digest(path) for name, path in named.items()},
-        "lpips": None if lpips is None else digest(lpips),
+        "styles": {name: digest_of_file(path) for name, path in named.items()},
+        "lpips": None if lpips is None else digest_of_file(lpips),
     }
     if len(settings["clips"]) < len(clips):
         names = [clip.name for clip in clips]

@@ -8,12 +8,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.evaluation.clips.clip import Clip, digest_of, read_frames
-from stya2k_jax.files.json_files import Results, Row
+from stya2k_jax.evaluation.clips.clip import Clip, read_frames
+from stya2k_jax.evaluation.results import Results, Row
+from stya2k_jax.files.digests import digest_of_arrays
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.metrics.lpips import Lpips
-from stya2k_jax.pictures.reading import read_picture, resize_short_side, write_png
-from stya2k_jax.video.warping import warp, warping_error_1, warping_error_2
+from stya2k_jax.pictures.arrays import write_png
+from stya2k_jax.pictures.reading import read_picture
+from stya2k_jax.pictures.resizing import resize_short_side
+from stya2k_jax.video.warping import warp
 
 INTERVALS = (1, 10)
 UNSTYLIZED = "unstylized"
@@ -88,7 +91,7 @@ def measure_clips(
                         f"height, width), the clip has {clip.frames.shape[:3]}; stylize it at its "
                         "own size."
                     )
-                key, digest = (system, clip.name, style or ""), digest_of(frames)
+                key, digest = (system, clip.name, style or ""), digest_of_arrays(frames)
                 if results.get(*key, digest) is None:
                     names = dict(zip(("system", "content", "style"), key, strict=True))
                     numbers = measure_clip(clip, frames, lpips=lpips)
@@ -119,3 +122,31 @@ def stylize_clips(
                 for i, _, picture in stylizer.pairs(images, [style] if lacking else []):
                     write_png(files[lacking[i]], picture)
                     progress.update()
+
+
+def warping_error_1(
+    frame: np.ndarray, other: np.ndarray, flow: np.ndarray, mask: np.ndarray
+) -> float:
+    """Returns W1: sqrt(mean of (M (O_t - warp(O_t+k)))^2) (ReReVST's e_stab).
+
+    Points outside the mask count as zero in the mean, which is over points and channels.
+
+    Args:
+      frame: O_t, `[H, W, 3]` in [0, 1].
+      other: O_t+k.
+      flow: from t to t + k.
+      mask: M, as `known_points` gives it.
+    """
+    difference = np.where(mask[..., None], frame - warp(other, flow)[0], 0)
+    return float(np.sqrt(np.mean(difference**2)))
+
+
+def warping_error_2(
+    frame: np.ndarray, other: np.ndarray, flow: np.ndarray, mask: np.ndarray
+) -> float:
+    """Returns W2: the mean of (O_t - warp(O_t+k))^2 over known points and channels (Lai et al.).
+
+    Arguments as `warping_error_1`. NaN where no point is known.
+    """
+    difference = (frame - warp(other, flow)[0])[mask]
+    return float(np.mean(difference**2)) if difference.size else float("nan")

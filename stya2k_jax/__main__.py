@@ -1,0 +1,47 @@
+"""The one door to all commands: `stya2k COMMAND`, also `python -m stya2k_jax COMMAND`."""
+
+import difflib
+import importlib
+import sys
+
+COMMANDS = {  # and the line about each that the list prints
+    "stylize": "paint pictures and clips in the style of others",
+    "train": "train a model, or go on with a run",
+    "evaluate": "measure models and folders of stylized pictures",
+    "demo": "serve a page to try a model in the browser",
+    "convert": "convert PyTorch weights to ours and back",
+    "convert-lpips": "join published LPIPS weights to one file",
+    "export": "write a model as StableHLO or ONNX programs",
+    "prepare": "pack training pictures into array records",
+    "pack": "write a model as one file",
+    "showcase": "write the page of `make demo`",
+    "study": "sum the votes of a preference study",
+}
+
+
+def main() -> None:
+    """Runs the command that the first argument names; without one, prints the list."""
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in ("help", "-h", "--help", "--helpfull"):
+        print(_listed())
+        return
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        sys.exit(f"error: there is no command {name!r}.{meant}\n\n{_listed()}")
+    command = importlib.import_module(f"stya2k_jax.commands.{name.replace('-', '_')}")
+    sys.argv = [f"stya2k {name}", *rest]
+    sys.modules["__main__"].__doc__ = command.__doc__  # which absl prints above the flags
+    command.main()
+
+
+def _listed() -> str:
+    lines = "\n".join(f"  {name:14} {line}" for name, line in COMMANDS.items())
+    return (
+        "usage: stya2k COMMAND --flag=value …\n\n"
+        f"{lines}\n\n`stya2k COMMAND --help` lists the flags of a command."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What training minimizes: the losses of a batch, weighted, as one function of the parameters."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from stya2k_jax.errors import UserError
+from stya2k_jax.network.architecture import MATCHED_TAPS, Architecture
+from stya2k_jax.network.encoder import Encoder
+from stya2k_jax.network.model import Painter, encode_both
+from stya2k_jax.training import losses
+
+
+class LossWeights(NamedTuple):
+    """The factors of Eq. 18 and of the content term, the norm of Eq. 16-17, the taps they sum."""
+
+    lambda_global: float = 10.0
+    lambda_a2k: float = 1.25
+    lambda_content: float = 0.0
+    norm: str = "mse"
+    global_taps: tuple[str, ...] = losses.GLOBAL_TAPS
+    a2k_taps: tuple[str, ...] = MATCHED_TAPS
+
+
+def make_loss(
+    painter: Painter,
+    encoder: Encoder,
+    loss_encoder: nnx.Module | None,
+    architecture: Architecture,
+    weights: LossWeights,
+):
+    """Builds `loss_fn(params, frozen, batch) -> (loss, metrics)` (Eq. 18).
+
+    Only the modules' structure is used; their numbers come in as arguments.
+
+    Args:
+      painter: what is learned.
+      encoder: gives the features that the painter works on.
+      loss_encoder: gives the features that the loss compares; None for `encoder`, which is then
+        run once for both.
+      architecture: gives the block sides.
+      weights: of the terms.
+
+    Returns:
+      The loss function. `frozen` is `freeze(encoder, loss_encoder)`; `batch` holds `content` and
+      `style`, uint8 `[b, H, W, 3]` or floats in [0, 1]. The metrics are the weighted terms.
+    """
+    painter_graph = nnx.graphdef(painter)
+    encoder_graph = nnx.graphdef(encoder)
+    loss_graph = None if loss_encoder is None else nnx.graphdef(loss_encoder)
+
+    def loss_fn(params: nnx.State, frozen: dict, batch: dict[str, jax.Array]):
+        content, style = as_float(batch["content"]), as_float(batch["style"])
+        encode = nnx.merge(encoder_graph, frozen["encoder"])
+        paint = nnx.merge(painter_graph, params)
+        taps_c, taps_s = encode_both(encode, content, style)
+        stylized = paint(taps_c, paint.keys(taps_s), *content.shape[1:3])
+        if loss_graph is not None:
+            encode = nnx.merge(loss_graph, frozen["loss_encoder"])
+            taps_c, taps_s = encode_both(encode, content, style)
+        terms = loss_terms(encode(stylized), taps_c, taps_s, architecture.block_sizes, weights)
+        loss = sum(terms.values())
+        return loss, {"loss": loss, **terms}
+
+    return loss_fn
+
+
+def loss_terms(
+    stylized: losses.Taps,
+    content: losses.Taps,
+    style: losses.Taps,
+    block_sizes: tuple[int, ...],
+    weights: LossWeights,
+) -> dict[str, jax.Array]:
+    """Returns the weighted terms of the loss by name; a term of weight 0 is not computed.
+
+    Raises:
+      UserError: all weights are 0.
+    """
+    if not (weights.lambda_global or weights.lambda_a2k or weights.lambda_content):
+        raise UserError(
+            "lambda_global, lambda_a2k and lambda_content are all 0: there is nothing to train; "
+            "set one of them."
+        )
+    terms = {"loss_global": jnp.zeros(()), "loss_a2k": jnp.zeros(())}
+    if weights.lambda_global:
+        value = losses.global_style_loss(stylized, style, weights.norm, weights.global_taps)
+        terms["loss_global"] = weights.lambda_global * value
+    if weights.lambda_a2k:
+        targets = losses.a2k_targets(content, style, block_sizes, weights.a2k_taps)
+        value = losses.a2k_loss(stylized, targets, weights.norm)
+        terms["loss_a2k"] = weights.lambda_a2k * value
+    if weights.lambda_content:
+        terms["loss_content"] = weights.lambda_content * losses.content_loss(stylized, content)
+    return terms
+
+
+def freeze(encoder: Encoder, loss_encoder: nnx.Module | None) -> dict[str, nnx.State]:
+    """Returns the numbers of the networks that are never trained, as the loss takes them."""
+    frozen = {"encoder": nnx.state(encoder)}
+    if loss_encoder is not None:
+        frozen["loss_encoder"] = nnx.state(loss_encoder)
+    return frozen
+
+
+def as_float(pictures: jax.Array) -> jax.Array:
+    """Returns uint8 pictures as float32 in [0, 1], and floats as they are."""
+    return pictures.astype(jnp.float32) / 255 if pictures.dtype == jnp.uint8 else pictures
