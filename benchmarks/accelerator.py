@@ -25,8 +25,8 @@ from benchmarks.models import open_full
 from benchmarks.peak import flops_of, matmul_peak
 from benchmarks.timing import report, take_turns
 from stya2k_jax.commands import command_line
-from tests import torch_reference
-from tests.recipe import recipe_weights
+from tests.support import torch_reference
+from tests.support.reference_weights import recipe_weights
 
 SIZES = flags.DEFINE_list("sizes", ["512x512", "1920x1080", "3840x2160"], "WIDTHxHEIGHT.")
 STYLE_PX = flags.DEFINE_integer("style_px", 512, "Side of the style.")

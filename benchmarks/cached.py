@@ -26,8 +26,8 @@ from benchmarks.models import FULL, open_model
 from benchmarks.timing import report, take_turns
 from stya2k_jax import Stylizer
 from stya2k_jax.commands import command_line
-from tests import torch_reference
-from tests.recipe import recipe_weights
+from tests.support import torch_reference
+from tests.support.reference_weights import recipe_weights
 
 MODEL = flags.DEFINE_string("model", FULL, "full, a2k-mini or what stya2k_jax.load opens.")
 SIZE = flags.DEFINE_integer("size", 512, "Side of content and style in pixels.")

@@ -17,8 +17,8 @@ from benchmarks.timing import report, take_turns
 from stya2k_jax.commands import command_line
 from stya2k_jax.conversion.released_model import model_from_release
 from stya2k_jax.conversion.vgg import encoder_from_vgg
-from tests import torch_reference
-from tests.recipe import recipe_weights
+from tests.support import torch_reference
+from tests.support.reference_weights import recipe_weights
 
 SIZE = flags.DEFINE_integer("size", 512, "Side of content and style in pixels.")
 WIDTH = flags.DEFINE_float("width", 1.0, "Channel multiplier.")

@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from tests import torch_reference
+from tests.support import torch_reference
 
 
 class KeptStyle(torch.nn.Module):

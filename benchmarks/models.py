@@ -8,7 +8,7 @@ import stya2k_jax
 from stya2k_jax.conversion.released_model import model_from_release
 from stya2k_jax.conversion.vgg import encoder_from_vgg
 from stya2k_jax.network.model import StyA2K
-from tests.recipe import recipe_weights
+from tests.support.reference_weights import recipe_weights
 
 FULL = "full"
 

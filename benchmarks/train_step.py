@@ -25,8 +25,8 @@ from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.network.model import new_encoder, new_painter
 from stya2k_jax.training import devices, objective
 from stya2k_jax.training import step as training
-from tests import torch_reference
-from tests.recipe import initial_weights
+from tests.support import torch_reference
+from tests.support.reference_weights import initial_weights
 
 SIZE = flags.DEFINE_integer("size", 256, "Side of a crop in pixels.")
 BATCH = flags.DEFINE_integer("batch", 2, "Pairs in a batch.")

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.compilations import compilations
 from benchmarks.peak import flops_of
-from tests.recipe import recipe_weights
-from tests.small_model import WIDTH, pictures
+from tests.support.reference_weights import recipe_weights
+from tests.support.small_model import WIDTH, pictures
 
 
 def test_every_program_is_counted_when_it_is_compiled_and_never_again():
@@ -33,7 +33,7 @@ def test_the_arithmetic_of_a_program_is_that_of_its_products():
 def test_pytorch_with_a_kept_style_paints_what_it_paints_of_both_pictures():
     torch = pytest.importorskip("torch")
     from benchmarks.kept_style import KeptStyle
-    from tests import torch_reference
+    from tests.support import torch_reference
 
     model = torch_reference.build(recipe_weights(width=WIDTH))
     content, style = map(torch_reference.from_nhwc, pictures(0, (40, 72), (67, 93)))
