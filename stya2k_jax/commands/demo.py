@@ -20,12 +20,16 @@ def main() -> None:
     )
     checkpoint = flags.DEFINE_string("checkpoint", MINI, "The model that paints.")
 
+    hosts = flags.DEFINE_multi_string(
+        "allow_host", [], "Name under which a proxy or the network asks for the page; repeatable."
+    )
+
     def run(_) -> None:
         from stya2k_jax.inference.stylizer import Stylizer
 
         if importlib.util.find_spec("gradio") is None:
             raise UserError("the demo needs Gradio; install it by pip install 'stya2k-jax[demo]'.")
         with listen(host.value, port.value) as listener:
-            serve(Stylizer(load(checkpoint.value)), listener)
+            serve(Stylizer(load(checkpoint.value)), listener, hosts.value)
 
     command_line.run(run)
