@@ -14,7 +14,8 @@ from stya2k_jax.evaluation.clips.evaluate import evaluate_stability
 from stya2k_jax.reports.paper_tables import TABLE_3, beside_paper, clip_table
 from stya2k_jax.weights.model_files import save_encoder
 from tests.support.paths import ROOT
-from tests.support.small_model import noise, saved, small_model
+from tests.support.picture_files import noise, saved
+from tests.support.small_model import small_model
 
 
 def evaluate(*arguments: str) -> subprocess.CompletedProcess:

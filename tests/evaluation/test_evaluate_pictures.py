@@ -26,6 +26,7 @@ from stya2k_jax.metrics import content_and_style as metrics
 from stya2k_jax.metrics import ssim
 from stya2k_jax.weights.model_files import save_model
 from tests.support.paths import ROOT, reference_path
+from tests.support.picture_files import noise, saved
 from tests.support.reference_weights import needs_reference
 from tests.support.small_model import encode, small_model
 
@@ -33,20 +34,17 @@ pytest.importorskip("skimage")
 SIDE = 32
 
 
-def saved(path: Path, seed: int, *size: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-    return path
-
-
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
     """A model, three contents, two styles; not all of them are squares of SIDE."""
     folder = tmp_path_factory.mktemp("given")
     save_model(folder / "model", small_model()[0])
-    contents = [saved(folder / "c" / f"c{i}.png", i, SIDE, SIDE + 5 * i) for i in range(3)]
-    styles = [saved(folder / "s" / f"s{i}.png", 9 + i, 40, SIDE + 8 * i) for i in range(2)]
+    contents = [
+        saved(folder / "c" / f"c{i}.png", noise(i, SIDE, SIDE + 5 * i, 3)) for i in range(3)
+    ]
+    styles = [
+        saved(folder / "s" / f"s{i}.png", noise(9 + i, 40, SIDE + 8 * i, 3)) for i in range(2)
+    ]
     return folder / "model", contents, styles
 
 
@@ -67,7 +65,7 @@ def done(given, tmp_path_factory):
     return output, evaluated(given, output, references=True)
 
 
-def rows_of(output: Path) -> list[dict]:
+def measured_rows(output: Path) -> list[dict]:
     lines = (output / ROWS_FILE).read_text().splitlines()
     return [json.loads(line) for line in lines if line.endswith("}")]
 
@@ -116,19 +114,20 @@ def test_the_references_are_the_limits_of_the_metrics(done):
 def test_a_broken_evaluation_goes_on_and_no_number_changes(given, done, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(done[0], output)
-    whole = rows_of(output)[:6]
+    whole = measured_rows(output)[:6]
     # As if it had been killed while the second batch was written, and before the last picture.
     lines = (output / ROWS_FILE).read_text().splitlines()
     (output / ROWS_FILE).write_text("\n".join(lines[:3])[:-9])
     (output / "stylized" / "ours" / "c2_stylized_s1.png").unlink()
-    assert len(rows_of(output)) < 6
+    assert len(measured_rows(output)) < 6
     evaluated(given, output)
-    assert sorted(rows_of(output), key=str) == sorted(whole, key=str)
+    assert sorted(measured_rows(output), key=str) == sorted(whole, key=str)
 
 
 KILLED = """
 import os, signal
-from stya2k_jax import evaluate_command, evaluating
+from stya2k_jax.commands import evaluate
+from stya2k_jax.evaluation import measure_pairs
 
 def dying(function, calls):
     left = iter(range(calls))
@@ -138,9 +137,9 @@ def dying(function, calls):
         return function(*arguments)
     return call
 
-evaluating.write_png = dying(evaluating.write_png, {pictures})
+measure_pairs.write_png = dying(measure_pairs.write_png, {pictures})
 os.fsync = dying(os.fsync, {batches})
-evaluate_command.main()
+evaluate.main()
 """
 
 
@@ -149,7 +148,7 @@ def test_a_killed_evaluation_loses_at_most_the_batch_in_work(given, tmp_path):
     batch, folder, killed = 4, tmp_path / "pictures", tmp_path / "killed"
     for kind, number in (("c", 6), ("s", 5)):
         for i in range(number):
-            saved(folder / kind / f"{kind}{i}.png", 50 * number + i, SIDE, SIDE)
+            saved(folder / kind / f"{kind}{i}.png", noise(50 * number + i, SIDE, SIDE, 3))
 
     def run(output: Path, *start: str) -> int:
         command = [sys.executable, *(start or ["evaluate.py"]), f"--output={output}"]
@@ -168,11 +167,12 @@ def test_a_killed_evaluation_loses_at_most_the_batch_in_work(given, tmp_path):
     assert len(first) == 8 and not (killed / ROWS_FILE).exists()
     assert run(killed, "-c", KILLED.format(pictures=99, batches=3)) == -signal.SIGKILL
     assert len(pictures()) == 30 and first.items() <= pictures().items()  # none was painted twice
-    before = rows_of(killed)
+    before = measured_rows(killed)
     assert 3 * batch <= len(before) <= 4 * batch
     assert run(killed) == run(tmp_path / "whole") == 0
-    assert rows_of(killed)[: len(before)] == before
-    assert rows_of(killed) == rows_of(tmp_path / "whole") and len(rows_of(killed)) == 30
+    assert measured_rows(killed)[: len(before)] == before
+    assert len(measured_rows(killed)) == 30
+    assert measured_rows(killed) == measured_rows(tmp_path / "whole")
     for name in ("metrics.csv", "metrics.json", "report.html"):
         assert (killed / name).read_text() == (tmp_path / "whole" / name).read_text()
 
@@ -214,7 +214,7 @@ def test_pairs_that_cannot_be_measured_are_counted_and_named(given, done, tmp_pa
             (folder / path.name).write_bytes(path.read_bytes())
     (folder / "c0_stylized_s0.png").unlink()
     (folder / "c1_stylized_s0.png").write_text("no picture")
-    saved(folder / "other.png", 0, 8, 8)
+    saved(folder / "other.png", noise(0, 8, 8, 3))
     found = evaluated(given, tmp_path / "out", systems={"theirs": folder})["theirs"]
     assert len(found.rows) == 4
     # The others have the numbers they have in full batches.
@@ -279,7 +279,7 @@ def test_the_command_evaluates_a_folder(given, done, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert "6 pairs measured, 0 failed" in run.stdout
-    ours = {(row["content"], row["style"]): row["style_loss"] for row in rows_of(tmp_path)}
+    ours = {(row["content"], row["style"]): row["style_loss"] for row in measured_rows(tmp_path)}
     for row in done[1]["ours"].rows:
         np.testing.assert_allclose(ours[row["content"], row["style"]], row["style_loss"], rtol=1e-6)
 
@@ -306,7 +306,7 @@ def test_nothing_is_computed_before_all_is_known_to_be_there(given, tmp_path, mo
     monkeypatch.setattr(speed, "measure_in_own_process", lambda *given: timed.append(given))
     model, contents, styles = given
     systems, options = {"ours": model, "theirs": tmp_path / "theirs"}, dict(timing_runs=1)
-    saved(tmp_path / "theirs" / "nobody.png", 0, 8, 8)
+    saved(tmp_path / "theirs" / "nobody.png", noise(0, 8, 8, 3))
     protocol = Protocol(judge=model, size_px=SIDE, measure=("losses",))
     with pytest.raises(UserError, match="theirs holds no picture of any pair"):
         evaluate(protocol, contents, styles, tmp_path / "out", systems, **options)

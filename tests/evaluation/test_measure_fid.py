@@ -14,8 +14,9 @@ from stya2k_jax.evaluation.protocol import Protocol
 from stya2k_jax.metrics.fid import frechet_distance
 from stya2k_jax.metrics.inception import Inception
 from stya2k_jax.weights.model_files import save_encoder
-from tests.metrics import test_inception, test_lpips
-from tests.support.small_model import noise, saved, small_model
+from tests.support.metric_networks import inception_weights, lpips_weights
+from tests.support.picture_files import noise, saved
+from tests.support.small_model import small_model
 
 SIDE = 76
 
@@ -25,8 +26,8 @@ def given(tmp_path_factory):
     folder = tmp_path_factory.mktemp("given")
     model, _ = small_model()
     save_encoder(folder / "judge", model.encoder, model.architecture)
-    save_state_dict(folder / "art.safetensors", test_inception.random_weights())
-    save_state_dict(folder / "lpips.safetensors", test_lpips.random_weights("alexnet"))
+    save_state_dict(folder / "art.safetensors", inception_weights())
+    save_state_dict(folder / "lpips.safetensors", lpips_weights("alexnet"))
     contents = [saved(folder / "c" / f"c{i}.png", noise(i, SIDE, SIDE, 3)) for i in range(3)]
     styles = [saved(folder / "s" / f"s{i}.png", noise(10 + i, SIDE, SIDE, 3)) for i in range(2)]
     for i, content in enumerate(contents):
@@ -52,7 +53,7 @@ def test_fid_compares_pictures_with_styles_that_count_once_a_pair(given, tmp_pat
     folder, contents, styles = given
     metrics = evaluated(given, tmp_path)
     found = metrics["fid"]
-    network = Inception(test_inception.random_weights())
+    network = Inception(inception_weights())
 
     def features(paths: list[Path]) -> np.ndarray:
         return np.concatenate(

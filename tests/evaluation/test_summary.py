@@ -5,7 +5,7 @@ import numpy as np
 from stya2k_jax.evaluation.summary import bootstrap_interval, summarise
 
 
-def rows_of(values: np.ndarray) -> list[dict]:
+def as_rows(values: np.ndarray) -> list[dict]:
     return [
         {"content": f"c{i}", "style": f"s{j}", "loss": float(values[i, j])}
         for i in range(values.shape[0])
@@ -15,7 +15,7 @@ def rows_of(values: np.ndarray) -> list[dict]:
 
 def test_a_summary_is_numpys_mean_and_median_over_pairs_and_by_style():
     values = np.random.default_rng(0).gamma(2, size=(4, 3))
-    found = summarise(rows_of(values), ["loss", "absent"])
+    found = summarise(as_rows(values), ["loss", "absent"])
     assert list(found) == ["loss"] and found["loss"]["count"] == 12
     np.testing.assert_allclose(found["loss"]["mean"], values.mean())
     np.testing.assert_allclose(found["loss"]["median"], np.median(values))
@@ -23,7 +23,7 @@ def test_a_summary_is_numpys_mean_and_median_over_pairs_and_by_style():
 
 
 def test_the_order_of_pairs_changes_no_number():
-    rows = rows_of(np.random.default_rng(1).gamma(2, size=(5, 4)))
+    rows = as_rows(np.random.default_rng(1).gamma(2, size=(5, 4)))
     shuffled = [rows[i] for i in np.random.default_rng(2).permutation(len(rows))]
     ours, theirs = summarise(rows, ["loss"])["loss"], summarise(shuffled, ["loss"])["loss"]
     for name in ("median", "ci95"):

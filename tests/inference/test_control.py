@@ -19,22 +19,19 @@ from stya2k_jax.network.sizes import tap_sizes
 from stya2k_jax.pictures.colors import keep_luminance, match_color
 from stya2k_jax.pictures.masks import reduce_mask
 from tests.support import plain_loops as loop
+from tests.support.picture_files import noise
 from tests.support.small_model import small_model
 
 SIZE, STYLE_SIZE = (48, 64), (48, 48)
 CLOSE = 1e-4
 
 
-def noise(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
-
-
 def floats(picture: np.ndarray) -> np.ndarray:
     return picture / np.float32(255)
 
 
-CONTENT = noise(0, *SIZE)
-STYLES = [noise(1, *STYLE_SIZE), noise(2, *STYLE_SIZE) // 3]
+CONTENT = noise(0, *SIZE, 3)
+STYLES = [noise(1, *STYLE_SIZE, 3), noise(2, *STYLE_SIZE, 3) // 3]
 
 
 @pytest.fixture(scope="module")

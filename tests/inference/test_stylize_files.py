@@ -10,7 +10,8 @@ from PIL import Image
 from stya2k_jax import Stylizer, UserError
 from stya2k_jax.errors import PictureError
 from stya2k_jax.inference.stylize_files import STYLES_AT_ONCE, Styling, find_contents, stylize_files
-from tests.support.small_model import noise, saved, small_model
+from tests.support.picture_files import noise, saved
+from tests.support.small_model import small_model
 
 HEIGHT, WIDTH = 16, 24
 

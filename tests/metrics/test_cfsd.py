@@ -7,7 +7,7 @@ import pytest
 from stya2k_jax.conversion.pytorch_files import save_state_dict
 from stya2k_jax.errors import WeightsError
 from stya2k_jax.metrics.cfsd import TorchvisionRelu31, cfsd
-from tests.metrics.test_lpips import numpy_convolution, numpy_pooling
+from tests.support.numpy_layers import numpy_convolution, numpy_pooling
 from tests.support.small_model import pictures
 
 

@@ -3,7 +3,6 @@
 `STYA2K_EXAMPLES=50 pytest tests/test_model.py` draws more sizes, of which each is compiled.
 """
 
-import dataclasses
 import os
 from functools import partial
 
@@ -16,11 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, VARIANTS, Architecture
-from stya2k_jax.network.model import StyA2K, assemble, new_encoder, new_painter
-from stya2k_jax.weights.parameters import named_arrays, parameter_shapes, with_arrays
+from stya2k_jax.network.model import StyA2K, new_encoder, new_painter
+from stya2k_jax.weights.parameters import parameter_shapes
 from tests.support import plain_loops as loop_reference
 from tests.support.small_model import (
     assert_best_but_for_rounding,
+    changed,
     encode,
     pictures,
     small_model,
@@ -60,21 +60,6 @@ def assert_equals_the_loops(content_size, style_size, variant="full", pooling="m
 def assert_close(ours, expected):
     assert ours.shape == expected.shape
     assert np.abs(ours - expected).max() <= 1e-5 * np.abs(expected).max()
-
-
-def changed(model: StyA2K, **changes) -> StyA2K:
-    """Returns the model with another architecture, keeping the parameters they share."""
-    architecture = dataclasses.replace(model.architecture, **changes)
-    encoder, painter = new_encoder(architecture), new_painter(architecture)
-    arrays = named_arrays(model.painter)
-    for name in [n for n in parameter_shapes(painter) if "all_to_all" in n]:
-        arrays[name] = arrays[name.replace("all_to_all", "distributed")]
-    arrays = {name: arrays[name] for name in parameter_shapes(painter)}
-    return assemble(
-        architecture,
-        with_arrays(encoder, named_arrays(model.encoder), "the encoder"),
-        with_arrays(painter, arrays, "the painter"),
-    )
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

@@ -25,6 +25,7 @@ from stya2k_jax.network.architecture import TAPS, Architecture
 from stya2k_jax.network.model import StyA2K, assemble
 from stya2k_jax.training import objective
 from stya2k_jax.training import step as training
+from stya2k_jax.training.devices import shard_batch
 from tests.support.paths import reference_path
 from tests.support.reference_weights import (
     GOLDEN_DIGEST,
@@ -223,7 +224,7 @@ def train():
         rows = []
         for i in range(6):
             batch = {key: golden[key][2 * i : 2 * i + 2] for key in ("content", "style")}
-            state, metrics = train_step(state, frozen, devices.shard_batch(batch, mesh))
+            state, metrics = train_step(state, frozen, shard_batch(batch, mesh))
             rows.append([metrics[k] for k in ("loss", "loss_global", "loss_a2k", "grad_norm")])
         trained = nnx.merge(nnx.graphdef(painter), state.params)
         return np.array(rows), release_from_model(assemble(architecture, encoder, trained))

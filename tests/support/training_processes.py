@@ -1,10 +1,8 @@
 """Starting `train.py` in processes of its own, so that tests can kill them."""
 
-import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,8 @@ import numpy as np
 import stya2k_jax
 from stya2k_jax.weights.parameters import fingerprint, named_arrays
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.training_runs import rows_of
 
 SMALL = dict(
     width=0.125,
@@ -101,9 +101,7 @@ def start_together(workdir: Path, count: int, *flags: str, **options) -> list[Ru
     """Starts a run of so many processes on this machine."""
     if count == 1:
         return [Run(workdir, *flags, **options)]
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     return [
         Run(
             workdir,
@@ -113,13 +111,6 @@ def start_together(workdir: Path, count: int, *flags: str, **options) -> list[Ru
         )
         for i in range(count)
     ]
-
-
-def rows_of(workdir: Path) -> dict[int, dict]:
-    """Returns each step's numbers; a line that is being written does not count."""
-    path = workdir / "metrics.jsonl"
-    lines = path.read_text().split("\n")[:-1] if path.is_file() else []
-    return {row["step"]: row for row in map(json.loads, lines)}
 
 
 def last_row(workdir: Path) -> int:

@@ -11,10 +11,11 @@ from flax import nnx
 from jax.sharding import AxisType
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.network.architecture import MATCHED_TAPS, Architecture
 from stya2k_jax.network.model import new_encoder, new_painter
-from stya2k_jax.training import devices, objective
+from stya2k_jax.training import objective
 from stya2k_jax.training import step as training
+from stya2k_jax.training.devices import make_mesh, shard_batch, split_into_parts
 from tests.support.small_model import WIDTH, pictures
 
 ARCHITECTURE = Architecture(width=WIDTH)
@@ -51,7 +52,7 @@ def run(steps: int, devices: int = 1, learning_rate: float = 2e-4, same_batch: b
     state = training.new_state(painter, optimizer, mesh_of(devices))
     frozen, rows = objective.freeze(encoder, None), []
     for i in range(steps):
-        batch = devices.shard_batch(batch_of(0 if same_batch else i), mesh_of(devices))
+        batch = shard_batch(batch_of(0 if same_batch else i), mesh_of(devices))
         state, metrics = train_step(state, frozen, batch)
         rows.append(jax.device_get(metrics))
     return state, rows, frozen
@@ -75,7 +76,7 @@ def test_an_accumulated_step_is_the_whole_step():
     for accumulate in (1, 2):
         step = training.make_train_step(loss_fn, optimizer, mesh, accumulate)
         state = training.new_state(painter, optimizer, mesh)
-        batch = devices.shard_batch(batch_of(0), mesh)
+        batch = shard_batch(batch_of(0), mesh)
         state, metrics = step(state, objective.freeze(encoder, None), batch)
         rows.append(jax.device_get(metrics))
         states.append(state)
@@ -91,7 +92,7 @@ def test_an_accumulated_step_is_the_whole_step():
 
 def test_parts_of_a_batch_stay_on_their_devices():
     batch = np.arange(24).reshape(12, 2)
-    parts = jax.jit(lambda x: devices.split_into_parts(x, 3, mesh_of(2)))(batch)
+    parts = jax.jit(lambda x: split_into_parts(x, 3, mesh_of(2)))(batch)
     assert parts.sharding.shard_shape(parts.shape) == (3, 2, 2)
     assert sorted(np.asarray(parts)[:, :, 0].ravel()) == sorted(batch[:, 0])
     first_device = np.asarray(parts)[:, :2, 0]
@@ -108,7 +109,7 @@ def test_parts_of_a_batch_stay_on_their_devices():
 )
 def test_a_batch_that_does_not_divide_is_refused(batch, accumulate, message):
     with pytest.raises(UserError, match=message):
-        devices.make_mesh(batch, accumulate)
+        make_mesh(batch, accumulate)
 
 
 def test_a_step_donates_its_state_and_leaves_the_encoder_alone():
@@ -117,7 +118,7 @@ def test_a_step_donates_its_state_and_leaves_the_encoder_alone():
     train_step, optimizer = compiled_step(1, 2e-4)
     state = training.new_state(painter, optimizer, mesh_of(1))
     frozen = objective.freeze(encoder, None)
-    train_step(state, frozen, devices.shard_batch(batch_of(0), mesh_of(1)))
+    train_step(state, frozen, shard_batch(batch_of(0), mesh_of(1)))
     assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
     jax.tree.map(np.testing.assert_array_equal, before, nnx.state(encoder))
 
@@ -177,7 +178,7 @@ def test_terms_sum_the_taps_they_are_told_to():
         losses = [objective.make_loss(painter, encoder, None, ARCHITECTURE, w) for w in weights]
         return jax.jit(lambda *x: [loss(*x)[1] for loss in losses])(params, frozen, batch)
 
-    taps = training.MATCHED_TAPS
+    taps = MATCHED_TAPS
     whole, first, rest, one, more = terms(
         {},
         dict(a2k_taps=taps[:1]),

@@ -19,7 +19,7 @@ from stya2k_jax.training.train_encoder import FLOOR, distil, make_loss, rescaled
 from stya2k_jax.training.train_painter import train
 from stya2k_jax.weights.model_files import load_encoder, save_encoder
 from tests.support.small_model import WIDTH, pictures
-from tests.training.test_train_painter import config_of, rows_of
+from tests.support.training_runs import config_of, rows_of
 
 TEACHER, SMALL = Architecture(width=2 * WIDTH), Architecture(width=WIDTH)
 

@@ -4,31 +4,16 @@ import json
 import shutil
 
 import jax
-import ml_collections
 import numpy as np
 import pytest
 
 import stya2k_jax
-from configs import smoke
 from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.training.log import NotFiniteError
 from stya2k_jax.training.train_painter import train
 from stya2k_jax.weights.parameters import named_arrays
 from stya2k_jax.weights.run_checkpoints import Checkpoints
-
-
-def config_of(**changes) -> ml_collections.ConfigDict:
-    config = smoke.get_config()
-    config.update(
-        width=0.125, batch_size=4, crop_size=32, load_size=40, checkpoint_every=2, images_every=4
-    )
-    config.update(changes)
-    return config
-
-
-def rows_of(workdir) -> dict[int, dict]:
-    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    return {row["step"]: row for row in lines}  # the last line of a step counts
+from tests.support.training_runs import config_of, rows_of
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ pytest.importorskip("av")
 from stya2k_jax.errors import UserError
 from stya2k_jax.video.clip_format import is_clip, scaled_size
 from stya2k_jax.video.reading import ClipReader
-from tests.support.rendered_clips import TICKS, TIME_BASE, av, frames_of, pictures, render, times_of
+from tests.support.rendered_clips import TICKS, TIME_BASE, av, frames_of, render, times_of
+from tests.support.small_model import pictures
 
 
 def read(path, **options):
