@@ -4,6 +4,7 @@ It is served to this machine alone unless `--host` says otherwise, and asks noth
 """
 
 import errno
+import logging
 import os
 import shutil
 import signal
@@ -103,6 +104,7 @@ def _server(
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: Any) -> None:
             super().handle_exit(sig, frame)
+            logging.getLogger("uvicorn.error").disabled = True  # of requests that are cut off
             timer = threading.Timer(_PATIENCE_S, leave)
             timer.daemon = True
             timer.start()

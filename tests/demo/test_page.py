@@ -22,7 +22,17 @@ from stya2k_jax.errors import PictureError
 from stya2k_jax.pictures.reading import read_picture, to_rgb
 from stya2k_jax.pictures.resizing import resize_short_side
 from tests.support.commands import run_command
-from tests.support.demo_server import PATIENCE_S, Mixer, Served, needs_gradio, real_stylizer, start
+from tests.support.demo_server import (
+    PATIENCE_S,
+    Mixer,
+    Served,
+    needs_gradio,
+    page_config,
+    paint_index,
+    post,
+    real_stylizer,
+    start,
+)
 from tests.support.picture_files import encoded
 from tests.support.ports import free_port
 
@@ -245,30 +255,6 @@ def served(tmp_path_factory):
     with Served("mixer", tmp_path_factory.mktemp("served")) as served:
         yield served
         assert served.end() == ""
-
-
-def post(url: str, content: object) -> tuple[int, str]:
-    data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def page_config(url: str) -> dict:
-    with urllib.request.urlopen(f"{url}/config", timeout=PATIENCE_S) as answer:
-        return json.load(answer)
-
-
-def paint_index(url: str) -> tuple[int, list[int]]:
-    """Returns the number of the paint event and of its inputs."""
-    config = page_config(url)
-    [button] = [x["id"] for x in config["components"] if x["props"].get("elem_id") == "paint"]
-    [event] = [x for x in config["dependencies"] if [button, "click"] in map(list, x["targets"])]
-    return event["id"], event["inputs"]
 
 
 def test_nothing_is_told_to_gradios_makers_nor_kept_in_the_browser(served):

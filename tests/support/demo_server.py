@@ -1,9 +1,12 @@
 """The demo served by a process of its own, and what stands in for its `Stylizer`."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +76,12 @@ def serve_and_note(kind: str, connections: str) -> None:
 
     sys.addaudithook(note)
     sys.modules["uvloop"] = None  # which raises no such events; uvicorn takes asyncio then
-    stylizers = {"mixer": lambda: Mixer(pause_s=0.3), "broken": Broken, "real": real_stylizer}
+    stylizers = {
+        "mixer": lambda: Mixer(pause_s=0.3),
+        "slow": lambda: Mixer(pause_s=1000),
+        "broken": Broken,
+        "real": real_stylizer,
+    }
     with listen("127.0.0.1", 0) as listener:
         serve(stylizers[kind](), listener)
 
@@ -123,3 +131,57 @@ class Served:
         errors = self.process.communicate(timeout=PATIENCE_S)[1]
         assert self.process.returncode == 0
         return errors
+
+
+def post(url: str, content: object, **headers: str) -> tuple[int, str]:
+    """Sends JSON, or bytes as they are; returns the status and the answer."""
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json"} | headers)
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def page_config(url: str) -> dict:
+    with urllib.request.urlopen(f"{url}/config", timeout=PATIENCE_S) as answer:
+        return json.load(answer)
+
+
+def paint_index(url: str) -> tuple[int, list[int]]:
+    """Returns the number of the paint event and of its inputs."""
+    config = page_config(url)
+    [button] = [x["id"] for x in config["components"] if x["props"].get("elem_id") == "paint"]
+    [event] = [x for x in config["dependencies"] if [button, "click"] in map(list, x["targets"])]
+    return event["id"], event["inputs"]
+
+
+def upload(url: str, path: Path) -> str:
+    """Uploads a picture; returns its path on the server."""
+    mark = "a-line-between-files"
+    head = f'--{mark}\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"\r\n'
+    body = f"{head}Content-Type: image/png\r\n\r\n".encode() + path.read_bytes()
+    body += f"\r\n--{mark}--\r\n".encode()
+    kind = f"multipart/form-data; boundary={mark}"
+    status, answer = post(f"{url}/gradio_api/upload", body, **{"content-type": kind})
+    assert status == 200, answer
+    return json.loads(answer)[0]
+
+
+def paint_request(url: str, picture: object, visitor: str) -> dict:
+    """Returns the request of a click on Paint, with one picture as content and first style."""
+    index, inputs = paint_index(url)
+    components = {x["id"]: x["props"].get("elem_id") or "" for x in page_config(url)["components"]}
+    known = {"content": picture, "style-1": picture, "alpha": 0.5, "size": 128, "colour": "none"}
+    data = [
+        known.get(name, 1 if name.startswith("weight") else None)
+        for name in (components[number] for number in inputs)
+    ]
+    return dict(data=data, fn_index=index, session_hash=visitor)
+
+
+def uploaded(path: str) -> dict:
+    """Returns how a request names a file."""
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
