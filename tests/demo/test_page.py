@@ -135,11 +135,11 @@ def test_usual_kinds_of_files_are_read_whatever_their_name(tmp_path, kind):
 
 def test_a_picture_at_the_limit_of_its_shape_is_read(tmp_path):
     path = tmp_path / "wide.png"
-    tinted_noise(0, 64, painting.MAX_ASPECT * 64).save(path)
-    assert painting.read_upload(path, "The content", SIZE).size == (
-        painting.MAX_ASPECT * SIZE,
-        SIZE,
-    )
+    tinted_noise(0, 64, 4 * 64).save(path)
+    assert painting.read_upload(path, "The content", SIZE).size == (4 * SIZE, SIZE)
+    tinted_noise(0, 64, 4 * 64 + 1).save(path)
+    with pytest.raises(PictureError, match="257×64 pixels; its long side may be at most 4 times"):
+        painting.read_upload(path, "The content", SIZE)
 
 
 def test_a_picture_that_a_camera_has_stored_turned_ends_upright(tmp_path):

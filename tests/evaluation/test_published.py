@@ -58,6 +58,7 @@ def test_means_are_numbers(tmp_path):
     ("change", "message"),
     [
         ({"size_px": 512}, "size_px: 512 there, 256 here"),
+        ({"crop": "square"}, "crop: square there, centre here"),
         ({"judge": "xx"}, "judge: xx there, aa here"),
         ({"lpips": "xx"}, "lpips: xx there, bb here"),
         ({"styles": {"s": "35"}}, "styles.s: 35 there, 34 here"),

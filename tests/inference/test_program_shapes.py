@@ -64,6 +64,13 @@ def test_the_first_sizes_are_painted_as_they_are_or_with_little_padding(first, s
     assert area(shapes.choose(second)) <= 1.25 * area(second)
 
 
+def test_a_shape_serves_pictures_a_fifth_smaller_and_not_those_a_third_smaller():
+    shapes = Shapes(PROGRAM_PX)
+    assert shapes.choose((320, 320)) == (320, 320)
+    assert shapes.choose((290, 290)) == (320, 320)  # 82 % of the shape
+    assert area(shapes.choose((262, 262))) < area((320, 320))  # 67 %
+
+
 @laws
 @given(st.lists(sizes_of_pictures, min_size=1, max_size=60))
 @example([(32, 32), (32, 33), (32, 34), (32, 65), (32, 129), (32, 193), (32, 257), (65, 32)])

@@ -119,6 +119,18 @@ def test_weights_add_up_to_1_whatever_their_scale():
         np.testing.assert_allclose(normalised_weights([scale, scale], 2), 0.5)
 
 
+def test_a_blend_paints_each_style_by_its_weight(stylizer, style, padded):
+    """More of a style draws the picture towards it, and the blend of blends keeps its parts."""
+    alone = [np.float64(stylizer(CONTENT, one)) for one in (style, padded)]
+
+    def distances(weights):
+        painted = stylizer(CONTENT, stylizer.encode_style([style, padded], weights))
+        return [np.abs(painted - one).mean() for one in alone]
+
+    first, equal, second = distances([9, 1]), distances([1, 1]), distances([1, 9])
+    assert first[0] < 0.5 * equal[0] and second[1] < 0.5 * equal[1]
+
+
 def test_encoded_styles_blend_as_their_pictures_do(stylizer, style, padded):
     pictures = stylizer.encode_style([EXACT, PADDED], [3, 1])
     assert_same_style(stylizer.encode_style([style, PADDED], [3, 1]), pictures)

@@ -10,8 +10,7 @@ pytest.importorskip("av")
 from stya2k_jax.errors import UserError
 from stya2k_jax.video.clip_format import is_clip, scaled_size
 from stya2k_jax.video.reading import ClipReader
-from tests.support.rendered_clips import TICKS, TIME_BASE, av, frames_of, render, times_of
-from tests.support.small_model import pictures
+from tests.support.rendered_clips import TICKS, TIME_BASE, av, frames_of, pictures, render, times_of
 
 
 def read(path, **options):
@@ -43,6 +42,18 @@ def test_frames_of_an_avi_are_evenly_spaced_also_with_b_frames(tmp_path):
     frames, reader = read(path)
     assert set(np.diff([frame.pts for frame in frames])) == {1} and len(frames) == 10
     assert reader.format.time_base == Fraction(1, 25)
+
+
+def test_frames_without_a_time_come_one_after_the_other_from_0_on(tmp_path):
+    stored = pictures(5)
+    path = render(tmp_path / "a.h264", stored, sound=())  # a bare stream, which has no times
+    with av.open(str(path)) as container:
+        assert all(frame.pts is None for frame in container.decode(video=0))
+    frames, _ = read(path)
+    times = [frame.pts for frame in frames]
+    assert len(times) == 5 and times[0] == 0 and times == sorted(set(times))
+    levels = [frame.pixels[-8:, :, 2].mean() for frame in frames]  # which rise with time
+    assert levels == sorted(levels)
 
 
 def test_frames_are_upright(tmp_path):

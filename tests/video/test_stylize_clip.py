@@ -17,8 +17,7 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.video.clip_format import Frame
 from stya2k_jax.video.stylize_clip import Stopped, stylize_clip
 from tests.support.paths import ROOT
-from tests.support.rendered_clips import boxes_of, frames_of, render, sound_of, times_of
-from tests.support.small_model import pictures
+from tests.support.rendered_clips import boxes_of, frames_of, pictures, render, sound_of, times_of
 
 
 def negative(frames: np.ndarray) -> np.ndarray:

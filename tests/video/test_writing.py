@@ -11,8 +11,16 @@ pytest.importorskip("av")
 from stya2k_jax.errors import UserError
 from stya2k_jax.video.reading import ClipReader
 from stya2k_jax.video.writing import ClipWriter
-from tests.support.rendered_clips import TICKS, av, boxes_of, frames_of, render, sound_of, times_of
-from tests.support.small_model import pictures
+from tests.support.rendered_clips import (
+    TICKS,
+    av,
+    boxes_of,
+    frames_of,
+    pictures,
+    render,
+    sound_of,
+    times_of,
+)
 
 VARYING = [0, 500, 512, 2000, 2600, 9000, 9001, 12000]
 
