@@ -12,7 +12,7 @@ import tempfile
 from contextlib import suppress
 from typing import Any
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import UserError, require
 
 _MAX_REQUEST_BYTES = 2**20  # but for uploads, which have a limit of their own
 
@@ -60,16 +60,16 @@ def url_of(listener: socket.socket) -> str:
 
 
 def _server(stylizer: Any) -> Any:
-    import uvicorn
+    gradio = require("gradio", "demo", "The demo")
+    import uvicorn  # these two come with Gradio
     from fastapi import FastAPI
-    from gradio import mount_gradio_app
 
     from stya2k_jax.demo.page import build, look
     from stya2k_jax.demo.painting import MAX_FILE_BYTES
 
     undocumented = dict(docs_url=None, redoc_url=None, openapi_url=None)  # their pages load scripts
     # Everything that an environment variable could switch on is said.
-    app = mount_gradio_app(
+    app = gradio.mount_gradio_app(
         FastAPI(**undocumented),
         build(stylizer),
         path="/",

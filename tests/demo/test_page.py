@@ -217,7 +217,9 @@ def test_an_upload_that_was_tidied_away_is_asked_for_again(tmp_path):
 ### The command
 
 
-def start(*flags: str, code: str = "from stya2k_jax.demo import main; main()") -> subprocess.Popen:
+def start(
+    *flags: str, code: str = "from stya2k_jax.commands.demo import main; main()"
+) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-c", code, *flags],
         cwd=ROOT,
@@ -262,10 +264,10 @@ def test_the_address_that_is_printed_is_one_to_open(host, shown):
 
 
 def test_without_gradio_the_command_says_what_to_install():
-    code = "import sys; sys.modules['gradio'] = None; from stya2k_jax.demo import main; main()"
-    ended = run_command("-c", code, f"--port={free_port()}")
+    code = "import sys; sys.modules['gradio'] = None; from stya2k_jax.commands import demo; "
+    ended = run_command("-c", f"{code} demo.main()", f"--port={free_port()}")
     assert ended.returncode == 1 and not ended.stdout
-    message = "error: the demo needs Gradio; install it by pip install 'stya2k-jax[demo]'.\n"
+    message = "error: The demo needs Gradio; install it with: pip install 'stya2k-jax[demo]'\n"
     assert ended.stderr == message
 
 
