@@ -1,1 +1,4 @@
-"""The commands of `stya2k`, one file each; command_line holds what they share."""
+"""The commands of `stya2k`, one file each.
+
+Read stylize, train, evaluate; then command_line and compile_cache, which they share.
+"""

@@ -31,8 +31,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
         # ml_collections hands on an error of a config file as the text of its traceback.
         name, _, message = str(error).rstrip().rpartition("\n")[2].partition(": ")
         if name.strip() == f"{UserError.__module__}.{UserError.__name__}":
-            sys.exit(_complain(message))
-        sys.exit(_complain(f"{error}\n--help lists the flags."))
+            sys.exit(complain(message))
+        sys.exit(complain(f"{error}\n--help lists the flags."))
     except (AttributeError, KeyError) as error:
         files = {Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)}
         if "config_path.py" not in files:  # of ml_collections: looks up --config.FIELD
@@ -40,9 +40,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
         while error.args and isinstance(error.args[0], Exception):
             error = error.args[0]  # an AttributeError that holds a KeyError that holds the text
         reason = ". ".join(str(error.args[0]).splitlines())
-        sys.exit(_complain(f"no such config field: {reason}"))
+        sys.exit(complain(f"no such config field: {reason}"))
     except OSError as error:
-        sys.exit(_complain(f"the config cannot be read: {error}"))
+        sys.exit(complain(f"the config cannot be read: {error}"))
 
 
 def _guarded(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
@@ -53,24 +53,23 @@ def _guarded(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -
             raise UserError(f"unknown argument {argv[1]!r}; flags look like --name=value.")
         return main(argv) or 0
     except KeyboardInterrupt:
-        return _complain("interrupted")
+        return complain("interrupted")
     except MemoryError as error:
-        return _complain(f"out of memory: {error}; use smaller pictures or a smaller batch.")
+        return complain(f"out of memory: {error}; use smaller pictures or a smaller batch.")
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         reason = str(error).splitlines()[0]
-        return _complain(f"out of memory ({reason}); use smaller pictures or a smaller batch.")
+        return complain(f"out of memory ({reason}); use smaller pictures or a smaller batch.")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         in_the_way = isinstance(error, FileExistsError)  # the file that a directory is made over
-        return _complain(
-            f"{where}{'is not a directory' if in_the_way else error.strerror or error}"
-        )
+        return complain(f"{where}{'is not a directory' if in_the_way else error.strerror or error}")
     except UserError as error:
-        return _complain(str(error))
+        return complain(str(error))
 
 
-def _complain(message: str) -> int:
+def complain(message: str) -> int:
+    """Prints an error on stderr and returns the exit code."""
     print(f"error: {message}", file=sys.stderr)
     return 1

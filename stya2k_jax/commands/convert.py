@@ -5,7 +5,7 @@ from pathlib import Path
 from absl import flags
 
 from stya2k_jax.commands import command_line
-from stya2k_jax.conversion.normalized_vgg import normalise_encoder
+from stya2k_jax.conversion.normalized_vgg import normalize_encoder
 from stya2k_jax.conversion.pytorch_files import read_state_dict, save_state_dict
 from stya2k_jax.conversion.released_model import (
     RELEASED_FILES,
@@ -96,6 +96,6 @@ def _read_vgg(path: Path, vgg_format: str, photographs: str | None) -> tuple[Enc
     if photographs is not None:
         files = find_pictures(photographs)
         pictures = (to_float(crop_square(read_picture(f), PHOTOGRAPH_PX)) for f in files)
-        encoder, _ = normalise_encoder(encoder, pictures)
+        encoder, _ = normalize_encoder(encoder, pictures)
         print(f"Rescaled every channel to a mean activation of 1 over {len(files)} pictures")
     return encoder, architecture

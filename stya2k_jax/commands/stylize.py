@@ -7,6 +7,9 @@ from absl import flags
 
 from stya2k_jax.commands import command_line, compile_cache
 from stya2k_jax.errors import UserError
+from stya2k_jax.inference.style import POLICIES
+from stya2k_jax.inference.stylize_files import Styling, find_contents, stylize_files
+from stya2k_jax.inference.stylizer import COLORS, Stylizer
 from stya2k_jax.pictures.reading import find_all
 from stya2k_jax.weights.loading import MINI, load
 
@@ -33,8 +36,8 @@ def main() -> None:
     alpha = flags.DEFINE_float("alpha", 1.0, "Strength: 0 is the content, 1 the model, up to 3.")
     preserve_color = flags.DEFINE_enum(
         "preserve_color",
-        "none",
-        ["none", "luminance", "match"],
+        COLORS[0],
+        COLORS,
         "Keep the content's colours: by lightness alone, or by recolouring the style first.",
     )
     weights = flags.DEFINE_list(
@@ -47,7 +50,7 @@ def main() -> None:
         "content_mask", None, "White where the content stays as it is."
     )
     block_policy = flags.DEFINE_enum(
-        "block_policy", "trained", ["trained", "balanced"], "Larger blocks for large styles."
+        "block_policy", POLICIES[0], POLICIES, "Larger blocks for large styles."
     )
     save_styles = flags.DEFINE_bool(
         "save_styles", False, "Keep each encoded style in the output, as a .safetensors file."
@@ -76,9 +79,6 @@ def main() -> None:
     flags.mark_flags_as_required(["content", "style", "output"])
 
     def run(_) -> int:
-        from stya2k_jax.inference.stylize_files import Styling, find_contents, stylize_files
-        from stya2k_jax.inference.stylizer import Stylizer
-
         compile_cache.use(cache.value)
         contents, styles = find_contents(content.value, fps.value), find_all(style.value)
         styling = Styling(

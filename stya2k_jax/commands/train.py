@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -14,13 +14,17 @@ from ml_collections import config_flags
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from stya2k_jax.commands import command_line
+from stya2k_jax.commands.config_files import NAMES, with_config_file
 from stya2k_jax.errors import UserError
 
 
 def main() -> None:
     """Trains as the config says; see `training.train_painter` and `training.train_encoder`."""
     config = config_flags.DEFINE_config_file(
-        "config", None, "configs/….py; any field is set by --config.FIELD=VALUE.", lock_config=True
+        "config",
+        None,
+        f"A file, or one of {', '.join(NAMES)}; any field is set by --config.FIELD=VALUE.",
+        lock_config=True,
     )
     workdir = flags.DEFINE_string(
         "workdir", None, "Directory of the run; a run that is in it already goes on."
@@ -52,7 +56,10 @@ def main() -> None:
         "JAX_COMPILATION_CACHE_DIR, or a directory of the user's cache.",
     )
     flags.mark_flags_as_required(["config", "workdir"])
-    _let_configs_import_their_neighbours(sys.argv)
+    try:
+        sys.argv = with_config_file(sys.argv)
+    except UserError as error:
+        sys.exit(command_line.complain(str(error)))
 
     def run(_) -> None:
         # Heavy: only once the flags are known to be right.
@@ -101,12 +108,3 @@ def _chosen(task: str, **tasks: Callable) -> Callable:
     if task not in tasks:
         raise UserError(f"config.task={task!r} does not exist; choose one of {', '.join(tasks)}.")
     return tasks[task]
-
-
-def _let_configs_import_their_neighbours(argv: Sequence[str]) -> None:
-    """Makes `from configs import a2k` work in a config, wherever the command is started."""
-    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
-        name, equals, value = argument.partition("=")
-        if name.lstrip("-") == "config":
-            config = Path(value if equals else following).absolute()
-            sys.path.append(str(config.parent.parent))

@@ -40,7 +40,7 @@ def mean_activations(encoder: Encoder, pictures: Iterable[np.ndarray]) -> dict[s
     return {name: sums / count for name, sums in total.items()}
 
 
-def normalise_encoder(
+def normalize_encoder(
     encoder: Encoder, pictures: Iterable[np.ndarray], floor: float = 0.0
 ) -> tuple[Encoder, dict[str, np.ndarray]]:
     """Rescales every channel to a mean activation of 1 over the pictures.

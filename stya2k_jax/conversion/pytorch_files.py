@@ -7,7 +7,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from stya2k_jax.errors import WeightsError
+from stya2k_jax.errors import WeightsError, require
 from stya2k_jax.files.atomic import write_whole
 
 StateDict = dict[str, np.ndarray]
@@ -21,6 +21,7 @@ def read_state_dict(path: Path) -> StateDict:
 
     Raises:
       WeightsError: not there, not readable, or not a dict of tensors.
+      UserError: a `.pth` file, and PyTorch is not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -35,7 +36,7 @@ def save_state_dict(path: Path, state_dict: Mapping[str, np.ndarray]) -> None:
     if Path(path).suffix == ".safetensors":
         write_whole(path, lambda name: save_file(arrays, name))
         return
-    torch = _import_torch(path)
+    torch = require("torch", "torch", f"{path}: a .pth file")
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     write_whole(path, lambda name: torch.save(tensors, name))
 
@@ -50,7 +51,7 @@ def _read_safetensors(path: Path) -> StateDict:
 
 
 def _read_pth(path: Path) -> StateDict:
-    torch = _import_torch(path)
+    torch = require("torch", "torch", f"{path}: a .pth file")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(loaded, Mapping):
@@ -72,13 +73,3 @@ def _reason(error: Exception) -> str:
         return str(error).strip().splitlines()[0]
     # Of the rest PyTorch says too little ("101"), or that one may let the file run its code.
     return "it is damaged or holds more than tensors; nothing in it was run"
-
-
-def _import_torch(path: Path):
-    try:
-        import torch
-    except ImportError as error:
-        raise WeightsError(
-            f"{path}: .pth files need PyTorch; install it with: pip install 'stya2k-jax[torch]'"
-        ) from error
-    return torch

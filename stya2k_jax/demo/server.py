@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from stya2k_jax.demo.guard import Guard, Uploads, hosts_of
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import UserError, require
 
 _PATIENCE_S = 3  # after a signal, for what is being painted
 
@@ -74,16 +74,16 @@ def url_of(listener: socket.socket) -> str:
 def _server(
     stylizer: Any, uploads: Uploads, hosts: Iterable[str], leave: Callable[[], None]
 ) -> Any:
-    import uvicorn
+    gradio = require("gradio", "demo", "The demo")
+    import uvicorn  # these two come with Gradio
     from fastapi import FastAPI
-    from gradio import mount_gradio_app
 
     from stya2k_jax.demo.page import build, look
     from stya2k_jax.demo.painting import MAX_FILE_BYTES
 
     undocumented = dict(docs_url=None, redoc_url=None, openapi_url=None)  # their pages load scripts
     # Everything that an environment variable could switch on is said.
-    app = mount_gradio_app(
+    app = gradio.mount_gradio_app(
         FastAPI(**undocumented),
         build(stylizer, uploads),
         path="/",

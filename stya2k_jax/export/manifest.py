@@ -9,6 +9,7 @@ import jax
 from stya2k_jax.export.halves import Half, Specs, size_unit
 from stya2k_jax.files.digests import digest_of_bytes
 from stya2k_jax.network.model import StyA2K
+from stya2k_jax.weights.parameters import fingerprint_of_model
 
 FORMATS = {"stablehlo": "jax_export", "onnx": "onnx"}  # and the suffix of the programs' files
 MANIFEST_FILE = "manifest.json"
@@ -40,8 +41,6 @@ _HOW_TO_RUN = {
 def manifest_of(
     model: StyA2K, format: str, halves: dict[str, Half], programs: dict[str, bytes]
 ) -> dict:
-    from stya2k_jax.weights.parameters import fingerprint_of_model
-
     unit = size_unit(model.architecture)
     packages = ["stya2k-jax", "jax"] + (["jax2onnx"] if format == "onnx" else [])
     return {

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import UserError, require
 from stya2k_jax.export.halves import Half
 from stya2k_jax.export.manifest import factor_of, shape_of
 
@@ -16,12 +16,9 @@ OPSET = 18  # of ONNX; low, so that many runtimes know it
 
 def onnx_converter() -> Callable[[Half], bytes]:
     try:
-        from jax2onnx import to_onnx
-    except ImportError as error:
-        raise UserError(
-            f"Export as ONNX needs jax2onnx ({error}): pip install 'stya2k-jax[onnx]' and then "
-            "pip install --no-deps jax2onnx"
-        ) from error
+        to_onnx = require("jax2onnx", "onnx", "Export as ONNX").to_onnx
+    except UserError as error:  # its own requirements do not go with ours
+        raise UserError(f"{error}, and then: pip install --no-deps jax2onnx") from error
 
     def convert(half: Half) -> bytes:
         picture, *others = half.inputs.values()

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stya2k_jax.conversion.pytorch_files import read_state_dict
+from stya2k_jax.conversion.vgg import IMAGENET_MEAN, IMAGENET_STD
 from stya2k_jax.errors import WeightsError
 from stya2k_jax.metrics import torchvision_networks as networks
 from stya2k_jax.weights.parameters import differences
@@ -114,8 +115,6 @@ class TorchvisionRelu31:
 
 @jax.jit
 def _relu3_1(weights: dict[str, jax.Array], pictures: jax.Array) -> jax.Array:
-    mean, std = (
-        jnp.asarray(x)[None, None, None] for x in (networks.IMAGENET_MEAN, networks.IMAGENET_STD)
-    )
+    mean, std = (jnp.asarray(x)[None, None, None] for x in (IMAGENET_MEAN, IMAGENET_STD))
     (relu3_1,) = networks.taps(networks.VGG19_RELU3_1, weights, (pictures - mean) / std)
     return relu3_1

@@ -6,8 +6,6 @@ from typing import NamedTuple
 import jax
 from jax import lax
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 class Layer(NamedTuple):
     """A convolution, stored under `features.{key}`; ReLU follows."""

@@ -5,11 +5,11 @@ A mask is float32 `[H, W]` in [0, 1]; values between 0 and 1 are soft edges.
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from PIL import Image
-from scipy.sparse import csr_array
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.arrays import float_pixels
@@ -183,8 +183,10 @@ def _checked(mask: np.ndarray, name: str) -> np.ndarray:
     return mask.astype(np.float32, copy=False)
 
 
-def _resizing(old: int, new: int) -> csr_array:
-    """Returns the matrix [new, old] that resizes an axis; its rows sum to 1."""
+def _resizing(old: int, new: int) -> Any:
+    """Returns the sparse matrix [new, old] that resizes an axis; its rows sum to 1."""
+    from scipy.sparse import csr_array  # takes longer to import than the rest of the package
+
     rows = np.arange(new)[:, None]
     if new < old:  # pixel i covers what the old pixels from i * old / new on do
         first, end = rows * old, (rows + 1) * old  # in units of 1 / new of an old pixel

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jax.experimental import multihost_utils
 
-from stya2k_jax.conversion.normalized_vgg import normalise_encoder
+from stya2k_jax.conversion.normalized_vgg import normalize_encoder
 from stya2k_jax.data.opening import KINDS, open_sources
 from stya2k_jax.data.source import Source
 from stya2k_jax.data.unreadable import read_or_next
@@ -144,7 +144,7 @@ def start_student(
 
 def rescaled(student: Student, pictures: Iterable[np.ndarray]) -> Student:
     """Gives every channel of the encoder a mean activation of 1, weak ones less; heads undo it."""
-    encoder, factors = normalise_encoder(student.encoder, pictures, FLOOR)
+    encoder, factors = normalize_encoder(student.encoder, pictures, FLOOR)
     arrays = named_arrays(student.heads)
     for tap, conv in zip(TAPS, [n for n in CONVOLUTIONS if n.endswith("_1")], strict=True):
         arrays[f"{tap}.kernel"] = arrays[f"{tap}.kernel"] * factors[conv][:, None]

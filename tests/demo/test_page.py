@@ -221,7 +221,7 @@ def test_without_gradio_the_command_says_what_to_install():
     code = "import sys; sys.modules['gradio'] = None; from stya2k_jax.__main__ import main; main()"
     ended = run_command("-c", code, "demo", f"--port={free_port()}")
     assert ended.returncode == 1 and not ended.stdout
-    message = "error: the demo needs Gradio; install it by pip install 'stya2k-jax[demo]'.\n"
+    message = "error: The demo needs Gradio; install it with: pip install 'stya2k-jax[demo]'\n"
     assert ended.stderr == message
 
 
