@@ -9,7 +9,7 @@ from PIL import Image
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.inference.stylizer import COLORS
-from stya2k_jax.pictures.reading import FORMATS, decode_picture
+from stya2k_jax.pictures.reading import PICTURE_FORMATS, decode_picture
 from stya2k_jax.pictures.resizing import resize_short_side
 
 MAX_ALPHA = 1.5
@@ -119,7 +119,7 @@ def _check_settings(
 
 def _promised_size(data: bytes) -> tuple[int, int]:
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with Image.open(BytesIO(data), formats=PICTURE_FORMATS) as image:
             return image.size
     except Exception:  # `decode_picture` runs into it again and says it in words
         return 1, 1

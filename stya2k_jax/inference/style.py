@@ -71,7 +71,7 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
     Raises:
       UserError: weights do not fit, or blocks were chosen by different policies.
     """
-    shares = normalised_weights(weights, len(styles))
+    shares = normalized_weights(weights, len(styles))
     policies = {style.block_policy for style in styles}
     if len(policies) > 1:
         raise UserError(
@@ -131,7 +131,7 @@ def load_style(
         policy, weights = metadata["block_policy"], json.loads(metadata["weights"])
         if policy not in POLICIES or "architecture" not in metadata:
             raise ValueError(f"block policy {policy!r}")
-        given = normalised_weights(weights, len(weights))
+        given = normalized_weights(weights, len(weights))
         pictures = tuple(_picture(arrays.pop(f"{i}.picture")) for i in range(len(given)))
         keys = tuple(
             _filled(structures(picture.shape, policy == "balanced"), arrays, f"{i}.")
@@ -145,7 +145,7 @@ def load_style(
     return Style(keys, tuple(map(float, weights)), pictures, model, architecture, policy)
 
 
-def normalised_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
+def normalized_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
     """Returns weights that add up to 1; equal ones where none are given.
 
     Raises:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.inference.attention_maps import AttentionMaps, attention_maps
-from stya2k_jax.inference.program_shapes import SMALLEST_PX
+from stya2k_jax.inference.program_shapes import SMALLEST_PADDED_PX
 from stya2k_jax.inference.programs import Programs
 from stya2k_jax.inference.style import POLICIES, Style, blend, load_style
 from stya2k_jax.inference.tiles import TILE_PX, Tiles
@@ -155,8 +155,8 @@ class Stylizer:
           style: of `encode_style`; or a picture of any kind and size, or several that are blended
             equally; or with a batch of contents, an array of one style each.
           alpha: strength, 0 to 3.
-          preserve_color: `"luminance"`: colours of the content, lightness of the result;
-            `"match"`: the style is given the content's colours first; or `"none"`.
+          preserve_color: `"luminance"`: colors of the content, lightness of the result;
+            `"match"`: the style is given the content's colors first; or `"none"`.
           masks: where each of several styles is painted, in their order, white on black.
           content_mask: where it is white, the content stays as it is.
 
@@ -300,7 +300,7 @@ class Stylizer:
 
     def _is_whole(self, size: tuple[int, int]) -> bool:
         # A strip narrower than that has no inner point at the deepest tap, and is small enough.
-        return size[0] * size[1] <= self._whole_px or min(size) < SMALLEST_PX
+        return size[0] * size[1] <= self._whole_px or min(size) < SMALLEST_PADDED_PX
 
     @cached_property
     def _tiles(self) -> Tiles:

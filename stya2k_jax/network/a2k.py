@@ -138,7 +138,7 @@ class DistributedPath(_Path):
     def __call__(
         self, n_c: jax.Array, keys: DistributedKeys, extent: Extent | None = None
     ) -> jax.Array:
-        """Maps normalised content `[b, H, W, c]` to F_cs,D of the same shape."""
+        """Maps normalized content `[b, H, W, c]` to F_cs,D of the same shape."""
         del extent  # each point looks for itself
         q = self.points(self.query(n_c))[:, None]  # one block of all points
         out = attention.distributed_attention(q, keys.k_hat, keys.v_hat, keys.are_real)
@@ -204,7 +204,7 @@ class ProgressivePath(_Path):
     def __call__(
         self, n_c: jax.Array, keys: ProgressiveKeys, extent: Extent | None = None
     ) -> jax.Array:
-        """Maps normalised content `[b, H, W, c]` to F_cs,P of the same shape."""
+        """Maps normalized content `[b, H, W, c]` to F_cs,P of the same shape."""
         height, width = n_c.shape[1:3]
         q = to_head_blocks(self.query(n_c), keys.block_size, self.heads)
         p_idx = self.match(q, keys, height, width, extent)
@@ -230,7 +230,7 @@ class AllToAllPath(_Path):
         return AllKeys(self.points(k_map), self.points(self.value(f_s)), are_real)
 
     def __call__(self, n_c: jax.Array, keys: AllKeys, extent: Extent | None = None) -> jax.Array:
-        """Maps normalised content `[b, H, W, c]` to attended features of the same shape."""
+        """Maps normalized content `[b, H, W, c]` to attended features of the same shape."""
         del extent  # each point looks for itself
         q = self.points(self.query(n_c))
         out = attention.all_to_all_attention(q, keys.k, keys.v, are_real=keys.are_real)
@@ -294,7 +294,7 @@ class A2K(nnx.Module):
           f_c: content features.
           keys: `self.keys` of the style.
           extent: the real part of F_c; None: all of it.
-          moments: mean and deviation by which F_c is normalised; None: its own.
+          moments: mean and deviation by which F_c is normalized; None: its own.
         """
         n_c = normalize(f_c, extent=extent, moments=moments)
         return sum(path(n_c, keys[name], extent) for name, path in self.paths.items()) + f_c

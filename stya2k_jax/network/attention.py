@@ -210,7 +210,7 @@ def _in_parts(
 def _softmax_average(subscripts: str, logits: jax.Array, v: jax.Array) -> jax.Array:
     """Averages values by the softmax of the logits' last axis, in the dtype of the values.
 
-    The weights are left unnormalised and a channel of ones is averaged along, whose result is their
+    The weights are left unnormalized and a channel of ones is averaged along, whose result is their
     sum: one pass less over the largest array of the network.
     """
     weight = jnp.exp(logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True)))

@@ -26,7 +26,7 @@ _TAP_AFTER = {stage[0]: tap for stage, tap in zip(STAGES, TAPS, strict=True)}
 class Encoder(nnx.Module):
     """VGG-19 with reflection padding and ceil-mode pooling (Sec. 3.1, Eq. 1).
 
-    The first convolution, `color`, is 1x1 on the three colours: it holds the input's mean, scale
+    The first convolution, `color`, is 1x1 on the three colors: it holds the input's mean, scale
     and channel order, so that pictures go in as RGB in [0, 1].
     """
 
@@ -82,7 +82,7 @@ class Encoder(nnx.Module):
 
         Args:
           index: of the stage.
-          x: what goes in, `[b, H, W, c]`: the colours after `color`, or what was pooled before.
+          x: what goes in, `[b, H, W, c]`: the colors after `color`, or what was pooled before.
           extent: the real part of x.
         """
         for name in STAGES[index]:

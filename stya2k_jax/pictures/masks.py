@@ -46,7 +46,7 @@ def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> n
 def read_mask(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture file as a mask `[H, W]`: white is 1, black is 0.
 
-    A colour counts by its grey value (0.299 R + 0.587 G + 0.114 B, of the stored sRGB values, no
+    A color counts by its grey value (0.299 R + 0.587 G + 0.114 B, of the stored sRGB values, no
     gamma undone), and what is transparent is 0: half transparent white is 0.5.
 
     Raises:

@@ -15,11 +15,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from stya2k_jax.errors import PictureError, UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 # What a file may be, whatever its name. Of the formats that Pillow reads beyond these one runs a
 # program on the file (EPS: Ghostscript), and few of the others are ever tried with broken files.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000")
+PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000")
 
 # Twice Pillow's default MAX_IMAGE_PIXELS, which is where Pillow itself refuses a decompression
 # bomb: photographs of 100 megapixels, of which it only warns, are read.
@@ -55,12 +55,12 @@ def find_pictures(path: str | os.PathLike) -> list[Path]:
     found = sorted(
         file
         for file in path.rglob("*")
-        if file.suffix.lower() in SUFFIXES
+        if file.suffix.lower() in PICTURE_SUFFIXES
         and not any(part.startswith(".") for part in file.relative_to(path).parts)
         and file.is_file()
     )
     if not found:
-        raise PictureError(f"{path} holds no pictures ({', '.join(SUFFIXES)}).")
+        raise PictureError(f"{path} holds no pictures ({', '.join(PICTURE_SUFFIXES)}).")
     return found
 
 
@@ -76,7 +76,7 @@ def read_picture(path: str | os.PathLike, background: int = 255) -> Image.Image:
     animation the first frame is taken. EXIF data that cannot be parsed are as good as none.
 
     Args:
-      path: a file of one of `FORMATS`, whatever its suffix.
+      path: a file of one of `PICTURE_FORMATS`, whatever its suffix.
       background: grey level of 255 that is seen through what is transparent; 255 is white.
 
     Raises:
@@ -93,7 +93,7 @@ def upright_size(path: str | os.PathLike) -> tuple[int, int] | None:
     data come after its pixels it is the stored size.
     """
     try:
-        with _quiet_pillow, Image.open(path, formats=FORMATS) as image:
+        with _quiet_pillow, Image.open(path, formats=PICTURE_FORMATS) as image:
             _refuse_too_many_pixels(*image.size)
             width, height = image.size
             is_turned = image.format != "TIFF" and _turn_of(image) in _SIDEWAYS
@@ -161,14 +161,14 @@ _quiet_pillow = _QuietPillow()
 
 def _read(file: str | os.PathLike | BinaryIO, name: str, background: int = 255) -> Image.Image:
     try:
-        with _quiet_pillow, Image.open(file, formats=FORMATS) as image:
+        with _quiet_pillow, Image.open(file, formats=PICTURE_FORMATS) as image:
             _refuse_too_many_pixels(*image.size)
             image.load()
             rgb = to_rgb(_upright(image), background)
     except FileNotFoundError as error:
         raise PictureError(f"{name} does not exist.") from error
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name} is not a picture ({', '.join(FORMATS)}).") from error
+        raise PictureError(f"{name} is not a picture ({', '.join(PICTURE_FORMATS)}).") from error
     except Image.DecompressionBombError as error:
         reason = str(error).partition(",")[0]  # the rest speaks of an attack
         raise PictureError(f"{name} is too large: {reason}; make it smaller first.") from error

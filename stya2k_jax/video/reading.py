@@ -13,9 +13,9 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.video.clip_format import (
     BT709,
     LIMITED_RANGE,
-    SUFFIXES,
+    CLIP_SUFFIXES,
     ClipFormat,
-    Colours,
+    ClipColors,
     Frame,
     exact_conversion,
     file_url,
@@ -55,7 +55,7 @@ class ClipReader:
         """
         self._path, self._av = Path(path), import_av()
         if not self._path.is_file():
-            raise UserError(f"{path} does not exist; give a clip ({', '.join(SUFFIXES)}).")
+            raise UserError(f"{path} does not exist; give a clip ({', '.join(CLIP_SUFFIXES)}).")
         try:
             self._container = self._av.open(file_url(path), metadata_errors="ignore")
         except self._av.FFmpegError as error:
@@ -115,21 +115,21 @@ class ClipReader:
         if picture is None:
             raise UserError(f"{self._path} holds no frame.")
         self._size = scaled_size(picture.height, picture.width, size_px)
-        colours = Colours(
+        colors = ClipColors(
             int(picture.color_primaries),
             int(picture.color_trc),
             int(picture.colorspace),
             int(picture.color_range),
         )
-        self._is_hdr = colours.transfer in _HDR_TRANSFERS
-        if self._is_hdr or colours.matrix not in _YUV_MATRICES:  # such as RGB, which MP4 has not
-            colours = Colours(BT709, BT709, BT709, LIMITED_RANGE)
+        self._is_hdr = colors.transfer in _HDR_TRANSFERS
+        if self._is_hdr or colors.matrix not in _YUV_MATRICES:  # such as RGB, which MP4 has not
+            colors = ClipColors(BT709, BT709, BT709, LIMITED_RANGE)
         matrix = picture.side_data.get("DISPLAYMATRIX")
         matrix = None if matrix is None else tuple(np.frombuffer(matrix, np.int32).tolist())
         height, width = to_upright(np.empty(self._size), matrix).shape
         rate = video.average_rate or video.guessed_rate or Fraction(25)
         self.format = ClipFormat(
-            height, width, video.time_base, rate, video.sample_aspect_ratio, matrix, colours
+            height, width, video.time_base, rate, video.sample_aspect_ratio, matrix, colors
         )
         self.expected = video.frames or None
         if not self.expected and self._container.duration:

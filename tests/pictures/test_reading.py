@@ -103,7 +103,7 @@ def test_line_art_becomes_black_and_white(tmp_path):
     np.testing.assert_array_equal(out, np.repeat(255 * bits[..., None], 3, axis=2))
 
 
-def test_palette_pictures_get_their_colours(tmp_path):
+def test_palette_pictures_get_their_colors(tmp_path):
     image = Image.new("P", (2, 1))
     image.putpalette([250, 0, 0, 0, 240, 0])
     image.putpixel((1, 0), 1)
@@ -167,7 +167,7 @@ def test_pictures_are_converted_in_strips_as_at_once(monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
-def test_a_transparent_colour_is_laid_on_white(tmp_path, mode):
+def test_a_transparent_color_is_laid_on_white(tmp_path, mode):
     image = Image.new("RGB", (2, 1), (250, 250, 250))
     image.putpixel((1, 0), (8, 8, 8))
     image = image.convert(mode)
@@ -218,7 +218,7 @@ def test_floats_are_taken_as_0_to_1_or_as_0_to_255(tmp_path, values, expected):
 
 
 def test_of_an_animation_the_first_frame_is_taken(tmp_path):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ((250, 0, 0), (0, 0, 250))]
+    frames = [Image.new("RGB", (4, 4), color) for color in ((250, 0, 0), (0, 0, 250))]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(
         read(tmp_path / "moving.gif"), np.full((4, 4, 3), (250, 0, 0), np.uint8)
