@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.files.atomic import whole_directory
-from stya2k_jax.inference.attention_maps import AttentionMaps, Size
+from stya2k_jax.inference.attention_maps import AttentionMaps
+from stya2k_jax.network.sizes import Size
 from stya2k_jax.pictures.arrays import checked_range, to_uint8, write_png
 from stya2k_jax.pictures.colors import lab_to_srgb
 

@@ -56,7 +56,11 @@ class Shapes:
     def prepare(self, sizes: Iterable[Size]) -> None:
         """Chooses shapes for pictures that are going to come."""
         with self._lock:
-            new = [size for size in sizes if size not in self._known and min(size) >= SMALLEST_PADDED_PX]
+            new = [
+                size
+                for size in sizes
+                if size not in self._known and min(size) >= SMALLEST_PADDED_PX
+            ]
             self._known.update(plan(new, program_px=self._program_px))
             for size in set(new) - self._known:
                 self._chosen[size] = min(self._around(size), key=_area)

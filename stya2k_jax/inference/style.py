@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -96,7 +97,7 @@ def load_style(
     path: str | Path,
     model: str,
     architecture: Architecture,
-    structures: Callable[[tuple[int, ...], bool], Sequence[dict]],
+    key_shapes: Callable[[tuple[int, ...], bool, bool], dict],
 ) -> Style:
     """Reads a file of `Style.save`.
 
@@ -104,8 +105,7 @@ def load_style(
       path: the file.
       model: fingerprint of the model that is going to paint.
       architecture: of that model.
-      structures: gives what keys may look like, for the shape of a picture and whether blocks are
-        balanced; the file's arrays are put into the one that has their names.
+      key_shapes: `Programs.key_shapes`; the file's arrays must have these names and shapes.
 
     Raises:
       UserError: no such file, a damaged one, or one of another model.
@@ -134,7 +134,11 @@ def load_style(
         given = normalized_weights(weights, len(weights))
         pictures = tuple(_picture(arrays.pop(f"{i}.picture")) for i in range(len(given)))
         keys = tuple(
-            _filled(structures(picture.shape, policy == "balanced"), arrays, f"{i}.")
+            _keys(
+                {name: arrays.pop(name) for name in list(arrays) if name.startswith(f"{i}.")},
+                f"{i}.",
+                partial(key_shapes, picture.shape, policy == "balanced"),
+            )
             for i, picture in enumerate(pictures)
         )
         if arrays:
@@ -169,17 +173,16 @@ def _picture(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _filled(structures: Sequence[dict], arrays: dict[str, np.ndarray], prefix: str) -> dict:
-    """Moves the arrays of a prefix out of `arrays`, into the structure that has their names."""
-    names = {name for name in arrays if name.startswith(prefix)}
-    for structure in structures:
-        expected = {prefix + name: leaf for name, leaf in named_leaves(structure)}
-        if set(expected) == names:
-            for name, leaf in expected.items():
-                _check_array(name, arrays[name], leaf)
-            leaves = [jax.numpy.asarray(arrays.pop(name)) for name in expected]
-            return jax.tree.unflatten(jax.tree.structure(structure), leaves)
-    raise ValueError(f"arrays {', '.join(sorted(names))}")
+def _keys(arrays: dict[str, np.ndarray], prefix: str, key_shapes: Callable[[bool], dict]) -> dict:
+    """Returns the keys whose arrays have names `{prefix}{tap}.{path}.{array}`."""
+    structure = key_shapes(any(name.endswith(".are_real") for name in arrays))
+    expected = {prefix + name: leaf for name, leaf in named_leaves(structure)}
+    if set(expected) != set(arrays):
+        raise ValueError(f"arrays {', '.join(sorted(arrays))}")
+    for name, leaf in expected.items():
+        _check_array(name, arrays[name], leaf)
+    leaves = [jax.numpy.asarray(arrays[name]) for name in expected]
+    return jax.tree.unflatten(jax.tree.structure(structure), leaves)
 
 
 def _check_array(name: str, array: np.ndarray, leaf: jax.ShapeDtypeStruct) -> None:

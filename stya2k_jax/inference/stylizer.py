@@ -102,8 +102,8 @@ class Stylizer:
         Raises:
           UserError: no such file, a damaged one, or a style of another model.
         """
-        structures = self._programs.key_structures
-        return load_style(path, self.fingerprint, self.model.architecture, structures)
+        shapes = self._programs.key_shapes
+        return load_style(path, self.fingerprint, self.model.architecture, shapes)
 
     @overload
     def __call__(

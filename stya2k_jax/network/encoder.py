@@ -11,6 +11,8 @@ from stya2k_jax.network.layers import Conv1x1, Conv3x3
 from stya2k_jax.network.pooling import avg_pool, max_pool
 from stya2k_jax.network.sizes import Extent
 
+Taps = dict[str, jax.Array]  # features `[b, H, W, c]` by the name of the tap
+
 # Stage by stage, with a pooling between stages; a tap follows the first convolution of its stage.
 STAGES = (
     ("conv1_1", "conv1_2"),
@@ -47,7 +49,7 @@ class Encoder(nnx.Module):
 
     def __call__(
         self, image: jax.Array, until: str = TAPS[-1], extent: Extent | None = None
-    ) -> dict[str, jax.Array]:
+    ) -> Taps:
         """Maps images `[b, H, W, 3]` in [0, 1] to the taps relu1_1 ... `until`.
 
         Sizes are H x W, then half of the one before, rounded up. Of the images, only `extent` may

@@ -1,4 +1,4 @@
-"""The real size of maps that are padded at the bottom and right to a shape that others share.
+"""Sizes of pictures and taps, and the real size of a map that is padded to a larger shape.
 
 Programs are compiled for shapes. A picture that lies in the top left corner of a larger array, with
 its real size as numbers that the program is given, needs no program of its own; what stands in the
@@ -13,9 +13,7 @@ from jax import lax
 
 from stya2k_jax.network.architecture import TAPS
 
-Size = tuple[int, int]  # height and width in pixels
-
-
+Size = tuple[int, int]  # height and width, in pixels or points
 Length = int | jax.Array  # an int32 scalar where it is known only when the program runs
 
 
@@ -36,6 +34,27 @@ class Extent(NamedTuple):
         """Returns booleans `[height, width]`, True at real points."""
         rows, columns = jnp.arange(height) < self.height, jnp.arange(width) < self.width
         return rows[:, None] & columns[None]
+
+
+def size_of(shape: tuple[int, ...]) -> Size:
+    """Returns height and width of the shape `[b, H, W, c]`."""
+    _, height, width, _ = shape
+    return height, width
+
+
+def tap_sizes(size: Size) -> dict[str, Size]:
+    """Returns the height and width of each tap's features for a picture of this size."""
+    height, width = size
+    return {tap: (-(-height // 2**i), -(-width // 2**i)) for i, tap in enumerate(TAPS)}
+
+
+def extents_of_taps(extent: Extent) -> dict[str, Extent]:
+    """Returns the real part of each tap's features, given that of the picture."""
+    extents = {}
+    for tap in TAPS:
+        extents[tap] = extent
+        extent = extent.halved()
+    return extents
 
 
 def line(x: jax.Array, index: Length, axis: int) -> jax.Array:
@@ -66,24 +85,3 @@ def end_with(padded: jax.Array, extent: Extent, back: int) -> jax.Array:
     for axis, length in zip((1, 2), extent, strict=True):
         padded = with_line(padded, line(padded, length + 1 - back, axis), length + 1, axis)
     return padded
-
-
-def size_of(shape: tuple[int, ...]) -> Size:
-    """Returns height and width of the shape `[b, H, W, c]`."""
-    _, height, width, _ = shape
-    return height, width
-
-
-def tap_sizes(size: Size) -> dict[str, Size]:
-    """Returns the height and width of each tap's features for a picture of this size."""
-    height, width = size
-    return {tap: (-(-height // 2**i), -(-width // 2**i)) for i, tap in enumerate(TAPS)}
-
-
-def extents_of_taps(extent: Extent) -> dict[str, Extent]:
-    """Returns the real part of each tap's features, given that of the picture."""
-    extents = {}
-    for tap in TAPS:
-        extents[tap] = extent
-        extent = extent.halved()
-    return extents

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.arrays import float_pixels
-from stya2k_jax.pictures.reading import read_picture, to_rgb
+from stya2k_jax.pictures.reading import layers_of, read_picture
 
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which Pillow converts too
 
@@ -31,7 +31,7 @@ def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> n
     if isinstance(mask, str | os.PathLike):
         return read_mask(mask)
     if isinstance(mask, Image.Image):
-        return _grey_of(to_rgb(mask, background=0), "the mask")
+        return _grey_of(layers_of(mask, background=0).rgb, "the mask")
     array = np.asarray(mask)
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 255

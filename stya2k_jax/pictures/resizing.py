@@ -3,7 +3,7 @@
 from PIL import Image
 
 from stya2k_jax.errors import PictureError
-from stya2k_jax.pictures.reading import MAX_PIXELS
+from stya2k_jax.pictures.opening import MAX_PIXELS
 
 
 def as_square(image: Image.Image, size_px: int, crop: str = "centre") -> Image.Image:

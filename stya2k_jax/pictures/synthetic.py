@@ -6,6 +6,8 @@ a function of its index alone.
 
 import numpy as np
 
+from stya2k_jax.pictures.arrays import to_uint8
+
 STYLES = ("hatching", "mosaic", "ink_wash", "stained_glass", "waves")
 
 
@@ -14,7 +16,7 @@ def draw_content(index: int, size_px: int = 256) -> np.ndarray:
     rng = np.random.default_rng([1, index])
     x, y = _coordinates(size_px)
     picture = _landscape(rng, x, y) if index % 2 == 0 else _still_life(rng, x, y)
-    return _to_uint8(picture + rng.normal(0, 0.01, picture.shape))
+    return to_uint8(picture + rng.normal(0, 0.01, picture.shape))
 
 
 def draw_style(index: int, size_px: int = 256) -> np.ndarray:
@@ -23,16 +25,12 @@ def draw_style(index: int, size_px: int = 256) -> np.ndarray:
     x, y = _coordinates(size_px)
     kind = STYLES[index % len(STYLES)]
     draw = dict(zip(STYLES, (_hatching, _mosaic, _ink_wash, _stained_glass, _waves), strict=True))
-    return _to_uint8(draw[kind](rng, x, y, _palette(rng)))
+    return to_uint8(draw[kind](rng, x, y, _palette(rng)))
 
 
 def _coordinates(size_px: int) -> tuple[np.ndarray, np.ndarray]:
     axis = (np.arange(size_px) + 0.5) / size_px
     return axis[None, :], axis[:, None]
-
-
-def _to_uint8(picture: np.ndarray) -> np.ndarray:
-    return np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
 def _palette(rng: np.random.Generator, colors: int = 5) -> np.ndarray:

@@ -12,10 +12,10 @@ import numpy as np
 from stya2k_jax.errors import UserError
 from stya2k_jax.video.clip_format import (
     BT709,
-    LIMITED_RANGE,
     CLIP_SUFFIXES,
-    ClipFormat,
+    LIMITED_RANGE,
     ClipColors,
+    ClipFormat,
     Frame,
     exact_conversion,
     file_url,

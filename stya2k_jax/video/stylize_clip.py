@@ -133,7 +133,9 @@ def _check(
     if not source.exists():
         raise UserError(f"{source} does not exist; give a clip or a folder of frames.")
     if source.is_file() and not is_clip(source):  # FFmpeg would take a photograph for a clip
-        raise UserError(f"{source} is no clip: its name ends in none of {', '.join(CLIP_SUFFIXES)}.")
+        raise UserError(
+            f"{source} is no clip: its name ends in none of {', '.join(CLIP_SUFFIXES)}."
+        )
     if fps is not None and not source.is_dir():
         raise UserError(f"fps is {fps}, but {source} has times of its own; give fps for a folder.")
     for path in (output, partial):

@@ -12,8 +12,8 @@ import numpy as np
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.video.clip_format import (
-    ClipFormat,
     ClipColors,
+    ClipFormat,
     Frame,
     exact_conversion,
     file_url,

@@ -24,7 +24,8 @@ from stya2k_jax import Stylizer, UserError
 from stya2k_jax.demo import page, painting
 from stya2k_jax.demo.server import listen, serve, url_of
 from stya2k_jax.errors import PictureError
-from stya2k_jax.pictures.reading import read_picture, to_rgb
+from stya2k_jax.pictures.modes import to_rgb
+from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.resizing import resize_short_side
 from tests.support.commands import ROOT, run_command
 from tests.support.small_model import small_model

@@ -7,11 +7,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax.inference.program_shapes import MOST_SHAPES, MULTIPLE_PX, SMALLEST_PADDED_PX, Shapes, plan
+from stya2k_jax.inference.program_shapes import (
+    MOST_SHAPES,
+    MULTIPLE_PX,
+    SMALLEST_PADDED_PX,
+    Shapes,
+    plan,
+)
 
 PROGRAM_PX = 2_000_000
 
-sizes_of_pictures = st.tuples(st.integers(SMALLEST_PADDED_PX, 700), st.integers(SMALLEST_PADDED_PX, 700))
+sizes_of_pictures = st.tuples(
+    st.integers(SMALLEST_PADDED_PX, 700), st.integers(SMALLEST_PADDED_PX, 700)
+)
 laws = settings(max_examples=60, deadline=None, derandomize=True)
 
 

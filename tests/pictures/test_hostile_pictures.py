@@ -18,7 +18,8 @@ from PIL import Image, ImageCms
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.inference.stylize_files import Styling, stylize_files
-from stya2k_jax.pictures.reading import MAX_PIXELS, read_picture
+from stya2k_jax.pictures.opening import MAX_PIXELS
+from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.resizing import resize_short_side
 from tests.pictures.test_reading import UNDO
 from tests.support.paths import ROOT

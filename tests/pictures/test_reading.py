@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.errors import PictureError, UserError
-from stya2k_jax.pictures import reading as images
+from stya2k_jax.pictures import arrays, modes
 from stya2k_jax.pictures.arrays import grid, to_float, to_uint8, write_png
+from stya2k_jax.pictures.modes import to_rgb
 from stya2k_jax.pictures.reading import (
     decode_picture,
     find_pictures,
     read_picture,
-    to_rgb,
     upright_size,
 )
 from stya2k_jax.pictures.resizing import crop_square, resize_short_side, resized_size
@@ -162,7 +162,7 @@ def test_pictures_are_converted_in_strips_as_at_once(monkeypatch, mode):
     image = Image.fromarray(noise(9, 6)).convert("L" if mode == "PA" else mode).convert(mode)
     whole = np.asarray(to_rgb(image))
     for pixels in (1, 7, 12, 40):
-        monkeypatch.setattr(images, "_STRIP_PIXELS", pixels)
+        monkeypatch.setattr(modes, "_STRIP_PIXELS", pixels)
         np.testing.assert_array_equal(np.asarray(to_rgb(image)), whole)
 
 
@@ -479,7 +479,7 @@ def test_a_png_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
             file.write(before[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(images.Image.Image, "save", fill_the_disk)
+    monkeypatch.setattr(arrays.Image.Image, "save", fill_the_disk)
     for name in ("a.png", "b.png"):
         with pytest.raises(OSError, match="No space left"):
             write_png(tmp_path / name, noise())
