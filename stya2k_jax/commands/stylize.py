@@ -80,7 +80,8 @@ def main() -> None:
         from stya2k_jax.inference.stylizer import Stylizer
 
         compile_cache.use(cache.value)
-        contents, styles = find_contents(content.value, fps.value), find_all(style.value)
+        contents = find_contents(content.value, fps.value, Path(output.value))
+        styles = find_all(style.value)
         styling = Styling(
             styles,
             style_size.value,
@@ -101,6 +102,7 @@ def main() -> None:
             fps=fps.value,
             smoothing=smoothing.value,
             attention_at=_position(attention.value),
+            folders=[Path(path) for path in content.value],
             alpha=alpha.value,
             preserve_color=preserve_color.value,
             masks=masks.value,

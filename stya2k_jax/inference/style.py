@@ -20,7 +20,7 @@ FORMAT = "stya2k_jax style"
 POLICIES = ("trained", "balanced")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Style:
     """One style, or several that are blended; `Stylizer.encode_style` makes it.
 
@@ -39,6 +39,14 @@ class Style:
     model: str
     architecture: Architecture
     block_policy: str = "trained"
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{weight:.3g} of {'x'.join(map(str, picture.shape))}"
+            for weight, picture in list(zip(self.weights, self.pictures, strict=True))[:4]
+        )
+        more = f", … {len(self)} pictures" if len(self) > 4 else ""
+        return f"Style({shown}{more}; {self.block_policy} blocks; model {self.model[:12]})"
 
     def __len__(self) -> int:
         """Returns how many pictures are blended."""

@@ -31,7 +31,7 @@ def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> n
     if isinstance(mask, str | os.PathLike):
         return read_mask(mask)
     if isinstance(mask, Image.Image):
-        return _grey_of(layers_of(mask, background=0).rgb, "the mask")
+        return _grey_of(layers_of(mask, background=0, use_profile=False).rgb, "the mask")
     array = np.asarray(mask)
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 255
@@ -53,7 +53,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
       PictureError: the file cannot be read, or its brightest value is 1 of 255, as where somebody
         has stored 0 and 1 for black and white.
     """
-    return _grey_of(read_picture(path, background=0), str(path))
+    return _grey_of(read_picture(path, background=0, use_profile=False), str(path))
 
 
 def fit_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -51,7 +51,7 @@ def alpha_of(image: Image.Image) -> Image.Image | None:
         image = image.convert("LA")
     if image.mode in ("LA", "PA", "RGBA", "RGBa"):
         return image.getchannel(image.mode[-1])
-    if "transparency" not in image.info:
+    if not image.has_transparency_data:
         return None
     alpha = Image.new("L", image.size)
     for top, strip in _strips(image):
@@ -104,7 +104,7 @@ def _eight_bit(image: Image.Image, white: float, background: int, is_negative: b
 def _opaque(image: Image.Image, background: int) -> Image.Image:
     if image.mode == "La":  # Pillow converts it to nothing else
         image = image.convert("LA")
-    if image.mode in ("LA", "PA", "RGBa", "RGBA") or "transparency" in image.info:
+    if image.has_transparency_data:
         behind = Image.new("RGBA", image.size, (background,) * 3 + (255,))
         image = Image.alpha_composite(behind, image.convert("RGBA"))
     return image

@@ -36,7 +36,7 @@ def _parts(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Returns a picture as RGB, L or CMYK, and its transparency, L; other modes as they are."""
     if image.mode == "La":  # Pillow converts it to nothing else
         image = image.convert("LA")
-    if image.mode in ("PA", "RGBa") or "transparency" in image.info:
+    if image.has_transparency_data and image.mode != "LA":
         image = image.convert("RGBA")
     if image.mode in ("LA", "RGBA"):
         return image.convert(image.mode[:-1]), image.getchannel("A")

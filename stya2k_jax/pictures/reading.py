@@ -96,7 +96,9 @@ def closed_reason(folder: Path) -> str:
     return f"{folder} is a folder that may not be entered; give its owner's leave, or move it."
 
 
-def read_picture(path: str | os.PathLike, background: int = 255) -> Image.Image:
+def read_picture(
+    path: str | os.PathLike, background: int = 255, use_profile: bool = True
+) -> Image.Image:
     """Reads a picture file as RGB, upright.
 
     The EXIF orientation is applied, and the color profile: what comes out is sRGB. Grey, palette,
@@ -107,12 +109,13 @@ def read_picture(path: str | os.PathLike, background: int = 255) -> Image.Image:
     Args:
       path: a file of one of `PICTURE_FORMATS`, whatever its suffix; HEIC where pillow-heif is.
       background: grey level of 255 that is seen through what is transparent; 255 is white.
+      use_profile: False leaves the numbers as they are stored.
 
     Raises:
       PictureError: the file cannot be read, or its header promises more than `MAX_PIXELS`; names
         the file and the reason.
     """
-    return _read(path, str(path), background)[0]
+    return _read(path, str(path), background, use_profile)[0]
 
 
 def read_layers(path: str | os.PathLike) -> Layers:
@@ -144,13 +147,13 @@ def decode_picture(data: bytes, name: str) -> Image.Image:
     return _read(BytesIO(data), name)[0]
 
 
-def layers_of(image: Image.Image, background: int = 255) -> Layers:
+def layers_of(image: Image.Image, background: int = 255, use_profile: bool = True) -> Layers:
     """Returns a PIL image as `read_layers` returns its file: upright, in sRGB.
 
     Raises:
       UserError: floats that are NaN or infinite.
     """
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile") if use_profile else None
     image = _upright(image)
     if image.format in ("BMP", "DIB") and image.mode == "RGBA" and not alpha_of(image).getbbox():
         image = image.convert("RGB")  # the fourth byte is not used
@@ -191,18 +194,20 @@ class _QuietPillow:
 _quiet_pillow = _QuietPillow()
 
 
-def _read(file: str | os.PathLike | BinaryIO, name: str, background: int = 255) -> Layers:
+def _read(
+    file: str | os.PathLike | BinaryIO, name: str, background: int = 255, use_profile: bool = True
+) -> Layers:
     try:
         with _quiet_pillow:
             try:
-                return _decoded(file, name, background)
+                return _decoded(file, name, background, use_profile)
             except Exception:
                 # Notes that are damaged or large must not cost the picture.
                 bare = bare_png(file)
                 if bare is None:
                     raise
                 with suppress(Exception):
-                    return _decoded(bare, name, background)
+                    return _decoded(bare, name, background, use_profile)
                 raise
     except PictureError:
         raise
@@ -221,10 +226,12 @@ def _read(file: str | os.PathLike | BinaryIO, name: str, background: int = 255) 
         raise PictureError(f"{name} cannot be read: {reason}.") from error
 
 
-def _decoded(file: str | os.PathLike | BinaryIO, name: str, background: int) -> Layers:
+def _decoded(
+    file: str | os.PathLike | BinaryIO, name: str, background: int, use_profile: bool
+) -> Layers:
     with opened(file, name) as image:
         image.load()
-        rgb, alpha = layers_of(image, background)
+        rgb, alpha = layers_of(image, background, use_profile)
     if rgb is image:  # which is bound to its file
         rgb = rgb.copy()
     rgb.info = {}  # orientation and profile have been applied

@@ -133,9 +133,12 @@ class ClipReader:
         )
         self.expected = video.frames or None
         if not self.expected and self._container.duration:
-            self.expected = round(self._container.duration * rate / self._av.time_base)
+            self.expected = round(self._duration() * rate / self._av.time_base)
         self.has_sound = bool(streams.audio)
         self.notes = [*self._left_out()]
+        has_alpha = any(part.is_alpha for part in picture.format.components)
+        if has_alpha or video.metadata.get("alpha_mode") == "1":
+            self.notes.append(f"{self._path.name} has transparency, which the result lacks.")
         if self._is_hdr:
             self.notes.append(f"{self._path.name} is HDR; the result is not (BT.709, 8 bits).")
 
@@ -198,7 +201,14 @@ class ClipReader:
         if not self._container.duration:
             return 0.0
         start = self._container.start_time or 0
-        return (start + 0.98 * self._container.duration) / self._av.time_base - 0.25
+        return (start + 0.98 * self._duration()) / self._av.time_base - 0.25
+
+    def _duration(self) -> int:
+        """Returns how long the clip is, in units of `av.time_base`."""
+        start = self._container.start_time or 0
+        # Matroska and WebM count from 0, not from the first frame.
+        counts_from_0 = "matroska" in self._container.format.name and start > 0
+        return max(self._container.duration - (start if counts_from_0 else 0), 0)
 
     def _pixels(self, picture: Any) -> np.ndarray:
         from av.video.reformatter import ColorPrimaries, ColorTrc

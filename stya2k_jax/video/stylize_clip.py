@@ -22,6 +22,7 @@ from stya2k_jax.video.smoothing import Smoother
 from stya2k_jax.video.writing import CONTAINERS, ClipWriter
 
 DEFAULT_FPS = 25
+PARTIAL = ".partial"  # ends the name of a result until it is whole
 # tqdm's own but for frames per second where it would give seconds per frame.
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
 
@@ -86,7 +87,7 @@ def stylize_clip(
         cannot be. What was painted before the damage is in the partial result, which is named.
     """
     source, output = Path(source), Path(output)
-    partial = output.with_name(f"{output.stem}.partial{output.suffix}")
+    partial = output.with_name(f"{output.stem}{PARTIAL}{output.suffix}")
     _check(source, output, partial, batch, size_px, fps)
     smooth = Smoother(smoothing) if smoothing else None
     with _reader(source, size_px, fps) as reader:
