@@ -209,3 +209,28 @@ def test_a_clip_that_is_damaged_gives_its_frames_and_then_one_error(tmp_path):
                 seen.append(frame)
     assert 10 < len(seen) < 90
     assert [frame.pts for frame in seen] == [i * TICKS for i in range(len(seen))]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4"])
+@pytest.mark.parametrize("start", [Fraction(1, 2), Fraction(30)])
+def test_a_whole_clip_that_begins_late_is_whole(tmp_path, suffix, start):
+    first = int(start / TIME_BASE)
+    pts = [first + i * TICKS for i in range(12)]
+    path = render(
+        tmp_path / f"a{suffix}",
+        pictures(12),
+        pts=pts,
+        sound=(),
+        codec="libvpx-vp9" if suffix == ".webm" else "libx264",
+        options={} if suffix == ".webm" else {"bf": "0"},
+    )
+    frames, reader = read(path)
+    assert len(frames) == 12
+    assert abs(reader.expected - 12) <= 1
+
+
+def test_transparency_that_is_lost_is_named_in_a_note(tmp_path):
+    path = render(
+        tmp_path / "a.mkv", pictures(2), sound=(), codec="ffv1", pix_fmt="yuva420p", options={}
+    )
+    assert "a.mkv has transparency, which the result lacks." in read(path)[1].notes
