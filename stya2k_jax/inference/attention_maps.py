@@ -1,6 +1,6 @@
-"""What one content point attends to in the style, before and after softmax and argmax (Fig. 6).
+"""Attention of one content point to the style, before and after softmax and argmax (Fig. 6).
 
-Only the point's own row of each attention matrix is made, whatever the pictures' sizes.
+Only the point's own row of each attention matrix is computed, whatever the pictures' sizes.
 """
 
 import operator

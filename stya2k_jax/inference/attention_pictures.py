@@ -26,7 +26,7 @@ _COLUMNS = 4  # of it
 _TILE_PX, _TILE_GAP_PX = 96, 8  # of enlarged blocks, about
 _GAP_PX, _BAR_PX, _FONT_PX, _LINE_PX = 18, 12, 15, 20
 _INK, _PAPER, _MARK = (34, 34, 34), (255, 255, 255), (255, 220, 0)
-_HEAT = 0.65  # of a heat map's color; the rest is the style in grey
+_HEAT = 0.65  # share of the heat map's color; the rest is the style in grey
 _FAINT = (110, 110, 110)
 _DIM = 0.5  # brightness of what is not the point's block
 _TITLES = {  # letters of the parts of Figure 6
@@ -68,7 +68,7 @@ def attention_pictures(
 ) -> dict[str, np.ndarray]:
     """Paints attention maps over the style.
 
-    The style is in grey below, the value in color above it: from dark violet over red to light
+    The style is shown in grey, the values above it in color: from dark violet over red to light
     yellow, in steps that look equally large. "Before" maps (of the softmax or the argmax) begin at
     their smallest value, "after" maps at 0; all end at their largest.
 
@@ -198,7 +198,7 @@ def _marked_point(content: np.ndarray, maps: AttentionMaps) -> np.ndarray:
 def _frame(
     picture: np.ndarray, corner: np.ndarray, side_px: int, color: tuple[int, int, int]
 ) -> None:
-    """Frames a square of a picture `[H, W, 3]` in place, on its outside where there is room."""
+    """Draws a frame around a square of a picture `[H, W, 3]`, in place."""
     line_px = max(1, round(min(picture.shape[:2]) / 200))
     ends = np.array(picture.shape[:2])
     first = np.maximum(corner, line_px)

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from stya2k_jax.network.sizes import Size
 
 MULTIPLE_PX = 16  # of a shape's sides, so that every halving in the encoder is exact
-SMALLEST_PADDED_PX = 32  # of a side that may be padded: its features keep two points everywhere
+SMALLEST_PADDED_PX = (
+    32  # smallest side that may be padded: its features keep two points at every tap
+)
 MOST_SHAPES = 10
 _WASTE = 1.25  # a shape this many times as large as a picture is still worth using
 _MOST_COMPARED = 100
-_EXACT = 2  # so many sizes get a program of their own when nothing is known of what follows
+_EXACT = 2  # sizes that get a program of their own while later sizes are unknown
 
 
 class Shapes:

@@ -17,8 +17,8 @@ from stya2k_jax.network.sizes import Extent, Size, size_of, tap_sizes
 
 Shares = dict[str, np.ndarray]  # by tap, [k, 1, 1] or [k, H, W]
 
-# What a further program costs in padded pixels. Compiling takes longer, but what `stylize.py` has
-# compiled stays on disk, and the padding is painted every time.
+# Price of one more compiled program, in padded pixels. Compiling takes longer than painting these,
+# but `stylize.py` keeps compiled programs on disk, and the padding is painted every time.
 _PROGRAM_PX = 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""A style that is encoded once: what attention needs of it, in memory or in one file."""
+"""Encoded styles: the keys that attention needs, in memory or in a file."""
 
 import dataclasses
 import json
@@ -97,7 +97,7 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
 
 
 def is_style_file(path: str | Path) -> bool:
-    """Tells whether a path is named as a saved style."""
+    """Returns whether a path has the suffix of a saved style."""
     return Path(path).suffix.lower() == ".safetensors"
 
 
@@ -153,7 +153,7 @@ def load_style(
             raise ValueError(f"arrays {', '.join(arrays)}")
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}); encode the style again.") from error
-    # As they were, for a sum of exactly 1 may be lost in dividing by it again.
+    # Keep the stored weights; normalizing twice can change the last bit.
     return Style(keys, tuple(map(float, weights)), pictures, model, architecture, policy)
 
 

@@ -1,4 +1,4 @@
-"""What a network is: the frozen description that a checkpoint carries beside its numbers."""
+"""The description of a network, frozen; a checkpoint stores it beside the weights."""
 
 import dataclasses
 

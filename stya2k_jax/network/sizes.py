@@ -1,8 +1,8 @@
 """Sizes of pictures and taps, and the real size of a map that is padded to a larger shape.
 
 Programs are compiled for shapes. A picture that lies in the top left corner of a larger array, with
-its real size as numbers that the program is given, needs no program of its own; what stands in the
-padding never reaches a real point.
+its real size as numbers that the program is given, needs no program of its own. The
+padding never affects a real point.
 """
 
 from typing import NamedTuple
@@ -63,7 +63,7 @@ def line(x: jax.Array, index: Length, axis: int) -> jax.Array:
 
 
 def with_line(x: jax.Array, value: jax.Array, index: Length, axis: int) -> jax.Array:
-    """Returns x with the row or column at an index replaced; beyond the end, the last one is."""
+    """Replaces the row or column of x at an index; an index beyond the end means the last one."""
     return lax.dynamic_update_slice_in_dim(x, value, index, axis)
 
 
@@ -75,7 +75,7 @@ def repeat_last(x: jax.Array, extent: Extent) -> jax.Array:
 
 
 def end_with(padded: jax.Array, extent: Extent, back: int) -> jax.Array:
-    """Gives a map with a border of one point the line that belongs after its last real one.
+    """Writes the correct border row and column after the last real ones.
 
     Args:
       padded: `[b, H + 2, W + 2, c]`.

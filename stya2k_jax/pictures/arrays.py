@@ -87,7 +87,7 @@ def _layers(image: Image.Image, name: str) -> Layers:
 
 
 def checked_range(picture: np.ndarray, name: str) -> np.ndarray:
-    """Returns a picture as `float_pixels` does; refuses one whose range is that of 8 bits, too."""
+    """Returns a picture as `float_pixels` does, and refuses a range far beyond [0, 1]."""
     return _in_range(float_pixels(picture, name), name)
 
 

@@ -28,8 +28,8 @@ _WHITE = np.array([0.95047, 1.0, 1.08883])  # XYZ of D65, 2 degree observer
 
 _BEND = 6 / 29  # where the cube root of CIELAB becomes a line
 
-# Directions of color in which a picture's deviation is less than a step of 8 bits hold its
-# rounding and nothing else.
+# Directions of color in which a picture deviates by less than a step of 8 bits hold nothing but
+# rounding.
 _LEAST_VARIANCE = 1 / 255**2
 
 

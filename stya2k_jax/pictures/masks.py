@@ -1,4 +1,4 @@
-"""Masks: where each of several styles applies, and what of the content is left as it is.
+"""Masks: where each of several styles applies, and where the content stays.
 
 A mask is float32 `[H, W]` in [0, 1]; values between 0 and 1 are soft edges.
 """

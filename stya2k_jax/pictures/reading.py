@@ -1,4 +1,4 @@
-"""Pictures: files, 8-bit arrays and float arrays in [0, 1]."""
+"""Reading pictures: finding files, and turning each into upright 8-bit sRGB."""
 
 import logging
 import os
@@ -93,7 +93,9 @@ def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def closed_reason(folder: Path) -> str:
     """Returns what there is to say of a folder that may not be entered."""
-    return f"{folder} is a folder that may not be entered; give its owner's leave, or move it."
+    return (
+        f"{folder} is a folder that may not be entered; ask its owner for access, or leave it out."
+    )
 
 
 def read_picture(

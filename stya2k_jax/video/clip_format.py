@@ -16,7 +16,7 @@ BT709, _UNSPECIFIED, LIMITED_RANGE = 1, 2, 1
 
 
 class ClipColors(NamedTuple):
-    """How a player understands the numbers of a clip, in FFmpeg's numbering."""
+    """The meaning of a clip's numbers for a player, in FFmpeg's numbering."""
 
     primaries: int = _UNSPECIFIED
     transfer: int = _UNSPECIFIED
@@ -25,7 +25,7 @@ class ClipColors(NamedTuple):
 
 
 class ClipFormat(NamedTuple):
-    """What the stylized clip has in common with its source.
+    """What a stylized clip shares with its source.
 
     Attributes:
       height: of an upright frame in pixels.
@@ -63,7 +63,7 @@ class Frame(NamedTuple):
 
 
 def is_clip(path: str | os.PathLike) -> bool:
-    """Tells a clip by its suffix."""
+    """Returns whether a path has the suffix of a clip."""
     return Path(path).suffix.lower() in CLIP_SUFFIXES
 
 

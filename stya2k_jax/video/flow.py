@@ -1,10 +1,10 @@
-"""Where flow comes from: files of known flow, or OpenCV's estimate."""
+"""Optical flow, as OpenCV estimates it."""
 
 import numpy as np
 
 from stya2k_jax.errors import UserError
 
-SMALLEST_FLOW_PX = 16  # of a frame for DIS, which crashes on flatter ones
+SMALLEST_FLOW_PX = 16  # smallest side of a frame for DIS, which crashes below it
 
 
 def estimate_flow(frame: np.ndarray, other: np.ndarray) -> np.ndarray:

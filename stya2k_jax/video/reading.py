@@ -1,4 +1,4 @@
-"""Reading the frames of a clip, one after the other, with all that a copy has to keep."""
+"""Reading a clip frame by frame, with everything that a copy has to keep."""
 
 import os
 from collections import Counter, deque

@@ -30,11 +30,11 @@ Paint = Callable[[np.ndarray], np.ndarray]
 
 
 class StylizedClip(NamedTuple):
-    """What came out.
+    """The result of `stylize_clip`.
 
     Attributes:
       path: the file or folder.
-      frames: how many.
+      frames: number of frames.
       notes: sentences about what it lacks of its source.
     """
 
@@ -79,7 +79,7 @@ def stylize_clip(
       fps: frames per second of a folder, 25 if not given; a clip file has its own times.
 
     Returns:
-      What came out.
+      The result.
 
     Raises:
       Stopped: by a signal; names the partial result.
@@ -170,7 +170,7 @@ def _writer(
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
-    """Yields frames by so many, at last fewer; those before damage are yielded before its error."""
+    """Yields lists of `size` frames, the last one shorter, before an error of reading is raised."""
     error = None
     while error is None:
         some: list[Frame] = []
@@ -201,7 +201,7 @@ def _write(
 
 
 def _painted(paint: Paint, pixels: Sequence[np.ndarray], batch: int) -> np.ndarray:
-    """Paints frames, filled up to a whole batch so that all batches have one shape."""
+    """Paints frames; a short batch is filled up, so that all batches have one shape."""
     filled = np.stack([*pixels, *[pixels[-1]] * (batch - len(pixels))])
     painted = np.asarray(paint(filled))
     if painted.shape != filled.shape or painted.dtype != np.uint8:

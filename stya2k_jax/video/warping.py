@@ -1,4 +1,4 @@
-"""Warping errors of stylized clips: does a point keep its look while it moves?
+"""Warping by optical flow, and where flow can be trusted.
 
 A flow `[H, W, 2]` holds, for each point of a frame, where it is in another frame: u to the right
 and v downwards, in pixels.

@@ -1,4 +1,4 @@
-"""Writing a stylized clip beside the sound of its source; it can be played at any moment."""
+"""Writing a stylized clip with the sound of its source; the file plays while it grows."""
 
 import math
 import os
