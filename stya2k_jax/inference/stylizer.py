@@ -7,6 +7,7 @@ from typing import Any, cast, overload
 
 import jax
 import numpy as np
+from flax import nnx
 from PIL import Image
 
 from stya2k_jax.errors import UserError
@@ -14,7 +15,7 @@ from stya2k_jax.inference.attention_maps import AttentionMaps, attention_maps
 from stya2k_jax.inference.style import POLICIES, Style, blend, load_style
 from stya2k_jax.inference.whole_or_tiled import WholeOrTiled, one_of
 from stya2k_jax.network.architecture import STYLED_TAPS, Architecture
-from stya2k_jax.network.model import StyA2K, assemble, new_encoder, new_painter
+from stya2k_jax.network.model import StyA2K
 from stya2k_jax.network.sizes import size_of, tap_sizes
 from stya2k_jax.pictures.arrays import Picture, as_kind_of, as_layers, as_pixels, to_float, to_uint8
 from stya2k_jax.pictures.colors import keep_luminance, match_color
@@ -52,9 +53,8 @@ class Stylizer:
 
     def __reduce__(self):
         """Pickles the model's numbers; programs are compiled again where they are needed."""
-        parts = [named_arrays(part) for part in (self.model.encoder, self.model.painter)]
         options = dict(max_memory=self._max_memory, tile_px=self._tile_px)
-        return _unpickled, (self.model.architecture, *parts, options)
+        return _unpickled, (self.model.architecture, named_arrays(self.model), options)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -306,14 +306,7 @@ def _shares(
 
 
 def _unpickled(
-    architecture: Architecture,
-    encoder: dict[str, np.ndarray],
-    painter: dict[str, np.ndarray],
-    options: dict[str, Any],
+    architecture: Architecture, arrays: dict[str, np.ndarray], options: dict[str, Any]
 ) -> Stylizer:
-    model = assemble(
-        architecture,
-        with_arrays(new_encoder(architecture), encoder, "the pickled encoder"),
-        with_arrays(new_painter(architecture), painter, "the pickled painter"),
-    )
-    return Stylizer(model, **options)
+    template = nnx.eval_shape(lambda: StyA2K(architecture, rngs=nnx.Rngs(0)))
+    return Stylizer(cast(StyA2K, with_arrays(template, arrays, "the pickled model")), **options)
