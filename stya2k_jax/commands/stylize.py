@@ -76,7 +76,8 @@ def main() -> None:
     flags.mark_flags_as_required(["content", "style", "output"])
 
     def run(_) -> int:
-        from stya2k_jax.inference.stylize_files import Styling, find_contents, stylize_files
+        from stya2k_jax.inference.contents import find_contents
+        from stya2k_jax.inference.stylize_files import Styling, stylize_files
         from stya2k_jax.inference.stylizer import Stylizer
 
         compile_cache.use(cache.value)

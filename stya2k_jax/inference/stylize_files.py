@@ -1,6 +1,6 @@
 """Files in, files out: every content, picture or clip, in every style or in a blend of all."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,23 +11,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from stya2k_jax.errors import PictureError, UserError
-from stya2k_jax.inference.attention_pictures import (
-    attention_pictures,
-    save_attention,
-)
+from stya2k_jax.inference.attention_pictures import attention_pictures, save_attention
+from stya2k_jax.inference.contents import subfolder
 from stya2k_jax.inference.style import Style, is_style_file
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.pictures.arrays import write_png
 from stya2k_jax.pictures.names import Pair, by_name, check_apart, short_name
-from stya2k_jax.pictures.reading import (
-    Layers,
-    files_below,
-    find_pictures,
-    read_layers,
-    upright_size,
-)
+from stya2k_jax.pictures.reading import Layers, read_layers, upright_size
 from stya2k_jax.pictures.resizing import resize_short_side, resized_size
-from stya2k_jax.video.stylize_clip import PARTIAL, Stopped, is_clip, stylize_clip
+from stya2k_jax.video.stylize_clip import Stopped, is_clip, stylize_clip
 
 STYLES_AT_ONCE = 8  # whose keys are kept in memory while all contents pass
 FRAMES_AT_ONCE = 4
@@ -94,7 +86,7 @@ def stylize_files(
     contents = list(dict.fromkeys(contents))
     clips = [path for path in contents if is_clip(path) or (fps is not None and path.is_dir())]
     pictures = [path for path in contents if path not in clips]
-    places = {path: output / _subfolder(path, folders) for path in contents}
+    places = {path: output / subfolder(path, folders) for path in contents}
     for kind in (pictures, clips):
         check_apart("contents", kind, lambda path: (places[path], path.stem))
     styling = styling._replace(paths=list(by_name("styles", styling.paths).values()))
@@ -156,51 +148,6 @@ def show_attention(
     for name in pictures:
         (folder / f"{name}.png").unlink(missing_ok=True)
     save_attention(folder, pictures)
-
-
-def find_contents(
-    paths: Iterable[str], fps: float | None = None, output: Path | None = None
-) -> list[Path]:
-    """Returns the pictures and clips of files and folders, each once.
-
-    Hidden files and folders are left out, and unfinished clips of ours.
-
-    Args:
-      paths: files and folders.
-      fps: if given, a folder is itself a clip, of as many frames per second.
-      output: results are not taken for contents if this folder is inside one of `paths`.
-
-    Raises:
-      PictureError: a path does not exist, or a folder holds neither.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if not path.is_dir() or fps is not None:
-            found += [path] if path.is_dir() else find_pictures(path)
-            continue
-        inside = output is not None and path.resolve() in output.resolve().parents
-        results = output.resolve() if output is not None and inside else None
-        clips = [
-            file
-            for file in files_below(path)[0]
-            if is_clip(file) and not file.stem.endswith(PARTIAL)
-        ]
-        try:
-            below = find_pictures(path) + clips
-        except PictureError:
-            if not clips:
-                raise
-            below = clips
-        found += [file for file in below if results not in file.resolve().parents]
-    return list(dict.fromkeys(found))
-
-
-def _subfolder(path: Path, folders: Sequence[Path]) -> Path:
-    """Returns the folder of a file below the first of `folders` that it is in."""
-    for folder in folders:
-        if folder in path.parents:
-            return path.parent.relative_to(folder)
-    return Path()
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
 from stya2k_jax.errors import PictureError
-from stya2k_jax.inference.stylize_files import STYLES_AT_ONCE, Styling, find_contents, stylize_files
+from stya2k_jax.inference.contents import find_contents
+from stya2k_jax.inference.stylize_files import STYLES_AT_ONCE, Styling, stylize_files
 from stya2k_jax.pictures.reading import read_picture
 from tests.support.small_model import noise, saved, small_model
 
