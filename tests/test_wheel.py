@@ -13,7 +13,7 @@ import pytest
 
 from stya2k_jax.commands.config_files import NAMES
 from tests.support.paths import ROOT
-from tests.support.small_model import noise, saved
+from tests.support.picture_files import noise, saved
 
 # Reads each config in a fork of one process, which need not import everything anew.
 READ_CONFIGS = """

@@ -8,8 +8,9 @@ from absl import flags
 from stya2k_jax.commands import command_line
 from stya2k_jax.errors import UserError
 from stya2k_jax.export.export_model import export_model
-from stya2k_jax.export.halves import HALVES, Size
+from stya2k_jax.export.halves import HALVES
 from stya2k_jax.export.manifest import FORMATS, MANIFEST_FILE
+from stya2k_jax.network.sizes import Size
 from stya2k_jax.weights.loading import MINI, load
 
 

@@ -7,8 +7,9 @@ from absl import flags
 
 from stya2k_jax.commands import command_line, compile_cache
 from stya2k_jax.errors import UserError
+from stya2k_jax.inference.contents import find_contents
 from stya2k_jax.inference.style import POLICIES
-from stya2k_jax.inference.stylize_files import Styling, find_contents, stylize_files
+from stya2k_jax.inference.stylize_files import Styling, stylize_files
 from stya2k_jax.inference.stylizer import COLORS, Stylizer
 from stya2k_jax.pictures.reading import find_all
 from stya2k_jax.weights.loading import MINI, load
@@ -80,7 +81,8 @@ def main() -> None:
 
     def run(_) -> int:
         compile_cache.use(cache.value)
-        contents, styles = find_contents(content.value, fps.value), find_all(style.value)
+        contents = find_contents(content.value, fps.value, Path(output.value))
+        styles = find_all(style.value)
         styling = Styling(
             styles,
             style_size.value,
@@ -101,6 +103,7 @@ def main() -> None:
             fps=fps.value,
             smoothing=smoothing.value,
             attention_at=_position(attention.value),
+            folders=[Path(path) for path in content.value],
             alpha=alpha.value,
             preserve_color=preserve_color.value,
             masks=masks.value,

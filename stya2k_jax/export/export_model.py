@@ -24,13 +24,14 @@ import jax
 from jax import export
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.export.halves import Half, Size, halves_of
+from stya2k_jax.export.halves import Half, halves_of
 from stya2k_jax.export.manifest import FORMATS, MANIFEST_FILE, manifest_of
 from stya2k_jax.export.to_onnx import onnx_converter
 from stya2k_jax.files.atomic import whole_directory
 from stya2k_jax.files.json_files import write_json
 from stya2k_jax.network.convolution import portable_form
 from stya2k_jax.network.model import StyA2K
+from stya2k_jax.network.sizes import Size
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 

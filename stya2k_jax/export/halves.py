@@ -12,12 +12,12 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, Architecture
 from stya2k_jax.network.convolution import portable_form
 from stya2k_jax.network.model import StyA2K
+from stya2k_jax.network.sizes import Size
 from stya2k_jax.weights.parameters import named_leaves
 
 HALVES = ("style", "content")
 # These split pictures into parts, or compare places, by numbers that tracing must know.
 FIXED_SIZES_ONLY = ("all_to_all", "no_pa_step1", "sanet", "adaattn")
-Size = tuple[int, int]  # height and width in pixels
 Specs = dict[str, jax.ShapeDtypeStruct]
 
 

@@ -1,6 +1,6 @@
-"""What one content point attends to in the style, before and after softmax and argmax (Fig. 6).
+"""Attention of one content point to the style, before and after softmax and argmax (Fig. 6).
 
-Only the point's own row of each attention matrix is made, whatever the pictures' sizes.
+Only the point's own row of each attention matrix is computed, whatever the pictures' sizes.
 """
 
 import operator
@@ -17,9 +17,10 @@ from stya2k_jax.network.attention import same_place_blocks
 from stya2k_jax.network.blocks import grid_shape
 from stya2k_jax.network.model import StyA2K
 from stya2k_jax.network.normalization import normalize
+from stya2k_jax.network.sizes import Size
 from stya2k_jax.pictures.arrays import checked_range
 
-Size = tuple[int, int]  # height and width, or row and column
+Place = tuple[int, int]  # row and column
 
 
 class DistributedMaps(NamedTuple):
@@ -79,8 +80,8 @@ class AttentionMaps(NamedTuple):
     """
 
     tap: str
-    position: Size
-    point: Size
+    position: Place
+    point: Place
     block_size: int
     content_size: Size
     style_size: Size
@@ -98,7 +99,7 @@ def attention_maps(
     model: StyA2K,
     content: np.ndarray,
     style: np.ndarray,
-    position: Size,
+    position: Place,
     tap: str = "relu4_1",
 ) -> AttentionMaps:
     """Returns what the content point under a pixel attends to in the style.
@@ -175,7 +176,7 @@ def _distributed(q: np.ndarray, k_hat: np.ndarray, grid: Size) -> DistributedMap
 
 
 def _progressive(
-    q: np.ndarray, place: Size, k: np.ndarray, style_map: Size, size: int, same_place: int | None
+    q: np.ndarray, place: Place, k: np.ndarray, style_map: Size, size: int, same_place: int | None
 ) -> ProgressiveMaps:
     """Attends from the point at `place` in the block q `[rows, columns, h, d]` to k `[m, s, h, d]`.
 
@@ -219,7 +220,7 @@ def _checked(picture: np.ndarray, name: str) -> np.ndarray:
     return pixels
 
 
-def _inside(position: Size, size: Size) -> Size:
+def _inside(position: Place, size: Size) -> Place:
     try:
         row, column = map(operator.index, position)
     except (TypeError, ValueError):

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from stya2k_jax.network.architecture import CONTENT_TAPS, TAPS
+from stya2k_jax.network.encoder import Taps
 from stya2k_jax.network.normalization import mean_and_std, normalize
 
-Taps = dict[str, jax.Array]
 Statistics = dict[str, tuple[jax.Array, jax.Array]]
 
 

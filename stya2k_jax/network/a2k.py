@@ -40,9 +40,9 @@ class RealBlocks(NamedTuple):
 @_pytree
 @dataclasses.dataclass(frozen=True)
 class DistributedKeys:
-    """What distributed attention needs of a style: k_hat and v_hat `[b, m, h, d]`.
+    """A style for distributed attention: k_hat and v_hat `[b, m, h, d]`.
 
-    `are_real` `[m]` is False at keys of no block (None: all real).
+    `are_real` `[m]` is False for keys that belong to no block (None: all real).
     """
 
     k_hat: jax.Array
@@ -53,9 +53,9 @@ class DistributedKeys:
 @_pytree
 @dataclasses.dataclass(frozen=True)
 class ProgressiveKeys:
-    """What progressive attention needs of a style: k and v `[b, m, s, h, d]`.
+    """A style for progressive attention: k and v `[b, m, s, h, d]`.
 
-    `mask` `[m, s]` tells real points from padding (None: all real); `grid` `[2]` is rows and
+    `mask` `[m, s]` is False at padding (None: all real); `grid` `[2]` is rows and
     columns of blocks; `block_size` the side of a block, of this style and of what attends to it.
     """
 
@@ -69,7 +69,7 @@ class ProgressiveKeys:
 @_pytree
 @dataclasses.dataclass(frozen=True)
 class AllKeys:
-    """What all-to-all attention needs of a style: k and v `[b, p, h, d]`.
+    """A style for all-to-all attention: k and v `[b, p, h, d]`.
 
     `are_real` `[p]` is False at points that are padding (None: all real).
     """
@@ -102,14 +102,14 @@ class _Path(nnx.Module):
     def style_blocks(
         self, x: jax.Array, block_size: int | None, real: RealBlocks | None
     ) -> jax.Array:
-        """Cuts a style's map `[b, H, W, c]` into those blocks that count, `[b, m, s, h, d]`."""
+        """Cuts a style's map `[b, H, W, c]` into the blocks that count, `[b, m, s, h, d]`."""
         blocks = to_head_blocks(x, block_size or self.block_size, self.heads)
         return blocks if real is None else jnp.take(blocks, real.order, axis=1)
 
     def style_mask(
         self, x: jax.Array, block_size: int | None, real: RealBlocks | None
     ) -> jax.Array | None:
-        """Tells which points of `style_blocks` are real, `[m, s]`; None: all."""
+        """Returns which points of `style_blocks` are real, `[m, s]`; None: all."""
         extent = None if real is None else real.extent
         mask = real_points(*x.shape[1:3], block_size or self.block_size, extent)
         if real is None:
@@ -138,8 +138,8 @@ class DistributedPath(_Path):
     def __call__(
         self, n_c: jax.Array, keys: DistributedKeys, extent: Extent | None = None
     ) -> jax.Array:
-        """Maps normalised content `[b, H, W, c]` to F_cs,D of the same shape."""
-        del extent  # each point looks for itself
+        """Maps normalized content `[b, H, W, c]` to F_cs,D of the same shape."""
+        del extent  # every point attends independently
         q = self.points(self.query(n_c))[:, None]  # one block of all points
         out = attention.distributed_attention(q, keys.k_hat, keys.v_hat, keys.are_real)
         return self.fuse(out.reshape(n_c.shape))
@@ -204,7 +204,7 @@ class ProgressivePath(_Path):
     def __call__(
         self, n_c: jax.Array, keys: ProgressiveKeys, extent: Extent | None = None
     ) -> jax.Array:
-        """Maps normalised content `[b, H, W, c]` to F_cs,P of the same shape."""
+        """Maps normalized content `[b, H, W, c]` to F_cs,P of the same shape."""
         height, width = n_c.shape[1:3]
         q = to_head_blocks(self.query(n_c), keys.block_size, self.heads)
         p_idx = self.match(q, keys, height, width, extent)
@@ -230,8 +230,8 @@ class AllToAllPath(_Path):
         return AllKeys(self.points(k_map), self.points(self.value(f_s)), are_real)
 
     def __call__(self, n_c: jax.Array, keys: AllKeys, extent: Extent | None = None) -> jax.Array:
-        """Maps normalised content `[b, H, W, c]` to attended features of the same shape."""
-        del extent  # each point looks for itself
+        """Maps normalized content `[b, H, W, c]` to attended features of the same shape."""
+        del extent  # every point attends independently
         q = self.points(self.query(n_c))
         out = attention.all_to_all_attention(q, keys.k, keys.v, are_real=keys.are_real)
         return self.fuse(out.reshape(n_c.shape))
@@ -294,7 +294,7 @@ class A2K(nnx.Module):
           f_c: content features.
           keys: `self.keys` of the style.
           extent: the real part of F_c; None: all of it.
-          moments: mean and deviation by which F_c is normalised; None: its own.
+          moments: mean and deviation by which F_c is normalized; None: its own.
         """
         n_c = normalize(f_c, extent=extent, moments=moments)
         return sum(path(n_c, keys[name], extent) for name, path in self.paths.items()) + f_c

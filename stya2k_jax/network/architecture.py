@@ -1,15 +1,13 @@
-"""What a network is: the frozen description that a checkpoint carries beside its numbers."""
+"""The description of a network, frozen; a checkpoint stores it beside the weights."""
 
 import dataclasses
 
 from stya2k_jax.errors import UserError
 
-CONTENT_TAPS = ("relu4_1", "relu5_1")
-
-
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLED_TAPS = ("relu3_1", "relu4_1", "relu5_1")  # an A2K module sits on each of these
 MATCHED_TAPS = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")  # the terms of L_A2K* (Eq. 17)
+CONTENT_TAPS = ("relu4_1", "relu5_1")  # of the content term and of the content metrics
 VARIANTS = ("full", "all_to_all", "no_da", "no_pa", "no_pa_step1", "single_head")
 BASELINES = ("adain", "sanet", "adaattn")  # other systems' modules in the place of A2K
 POOLINGS = ("max", "avg")

@@ -25,7 +25,7 @@ def pad_to_blocks(x: jax.Array, size: int) -> jax.Array:
 def real_points(
     height: int, width: int, size: int, extent: Extent | None = None
 ) -> np.ndarray | jax.Array | None:
-    """Tells which points of the padded blocks lie in the map.
+    """Returns which points of the padded blocks lie in the map.
 
     Args:
       height: H of the map.
@@ -50,8 +50,8 @@ def real_points(
 def balanced_block_size(height: int, width: int, trained: int) -> int:
     """Picks the side of blocks for an H x W map of a style, so that attention stays affordable.
 
-    Attention costs a content point as much as the style has blocks, plus the points of one block
-    (Eq. 15); both are equal at p^2 = sqrt(H W).
+    For each content point, attention costs the number of style blocks plus the number of points in
+    one block (Eq. 15). The two are equal at p^2 = sqrt(H W).
 
     Returns:
       The side p, `trained` times a power of two, whose p^2 is nearest to sqrt(H W), the smaller of

@@ -12,11 +12,9 @@ from stya2k_jax.network.a2k import A2K, RealBlocks
 from stya2k_jax.network.architecture import STYLED_TAPS, Architecture
 from stya2k_jax.network.convolution import on_cpu
 from stya2k_jax.network.decoder import Decoder
-from stya2k_jax.network.encoder import Encoder
+from stya2k_jax.network.encoder import Encoder, Taps
 from stya2k_jax.network.normalization import ladder, taps_up_to
 from stya2k_jax.network.sizes import Extent, extents_of_taps
-
-Taps = dict[str, jax.Array]
 
 
 class Painter(nnx.Module):

@@ -1,4 +1,4 @@
-"""Masks: where each of several styles applies, and what of the content is left as it is.
+"""Masks: where each of several styles applies, and where the content stays.
 
 A mask is float32 `[H, W]` in [0, 1]; values between 0 and 1 are soft edges.
 """
@@ -13,7 +13,7 @@ from PIL import Image
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.arrays import float_pixels
-from stya2k_jax.pictures.reading import read_picture, to_rgb
+from stya2k_jax.pictures.reading import layers_of, read_picture
 
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which Pillow converts too
 
@@ -31,7 +31,7 @@ def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> n
     if isinstance(mask, str | os.PathLike):
         return read_mask(mask)
     if isinstance(mask, Image.Image):
-        return _grey_of(to_rgb(mask, background=0), "the mask")
+        return _grey_of(layers_of(mask, background=0, use_profile=False).rgb, "the mask")
     array = np.asarray(mask)
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 255
@@ -46,14 +46,14 @@ def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> n
 def read_mask(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture file as a mask `[H, W]`: white is 1, black is 0.
 
-    A colour counts by its grey value (0.299 R + 0.587 G + 0.114 B, of the stored sRGB values, no
+    A color counts by its grey value (0.299 R + 0.587 G + 0.114 B, of the stored sRGB values, no
     gamma undone), and what is transparent is 0: half transparent white is 0.5.
 
     Raises:
       PictureError: the file cannot be read, or its brightest value is 1 of 255, as where somebody
         has stored 0 and 1 for black and white.
     """
-    return _grey_of(read_picture(path, background=0), str(path))
+    return _grey_of(read_picture(path, background=0, use_profile=False), str(path))
 
 
 def fit_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:

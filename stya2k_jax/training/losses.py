@@ -11,9 +11,8 @@ from stya2k_jax.network import attention
 from stya2k_jax.network.a2k import to_head_blocks
 from stya2k_jax.network.architecture import CONTENT_TAPS, MATCHED_TAPS, TAPS
 from stya2k_jax.network.blocks import from_blocks, real_points
+from stya2k_jax.network.encoder import Taps
 from stya2k_jax.network.normalization import ladder, mean_and_std, normalize
-
-Taps = dict[str, jax.Array]
 
 GLOBAL_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 NORMS = ("mse", "l2")

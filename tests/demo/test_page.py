@@ -19,7 +19,8 @@ from stya2k_jax import UserError
 from stya2k_jax.demo import page, painting
 from stya2k_jax.demo.server import listen, url_of
 from stya2k_jax.errors import PictureError
-from stya2k_jax.pictures.reading import read_picture, to_rgb
+from stya2k_jax.pictures.modes import to_rgb
+from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.resizing import resize_short_side
 from tests.support.commands import run_command
 from tests.support.demo_server import (

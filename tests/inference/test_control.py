@@ -1,4 +1,4 @@
-"""What the user has in hand: several styles, masks, strength, colours, and threads.
+"""What the user has in hand: several styles, masks, strength, colors, and threads.
 
 What is expected is said with the plain loops: features of every style apart, blended by hand, then
 decoded. Nearly all pictures are of two sizes, because each further one compiles anew.
@@ -232,10 +232,10 @@ def test_a_strength_that_is_none_is_refused(stylizer, alpha):
         stylizer(CONTENT, STYLES[0], alpha=alpha)
 
 
-### Colours
+### Colors
 
 
-def test_luminance_takes_lightness_from_the_result_and_colours_from_the_content(stylizer):
+def test_luminance_takes_lightness_from_the_result_and_colors_from_the_content(stylizer):
     out = stylizer(floats(CONTENT), STYLES[0], preserve_color="luminance")
     expected = keep_luminance(blended([1, 0]), floats(CONTENT))
     np.testing.assert_allclose(out, expected, atol=1e-3)
@@ -243,23 +243,23 @@ def test_luminance_takes_lightness_from_the_result_and_colours_from_the_content(
     np.testing.assert_allclose(half, (out + floats(CONTENT)) / 2, atol=CLOSE)
 
 
-def test_match_gives_each_style_the_contents_colours_before_it_paints(stylizer, styles):
+def test_match_gives_each_style_the_contents_colors_before_it_paints(stylizer, styles):
     content = floats(CONTENT) ** 2
-    recoloured = [match_color(floats(style), content) for style in STYLES]
+    recolored = [match_color(floats(style), content) for style in STYLES]
     out = stylizer(content, STYLES[0], preserve_color="match")
-    assert_same(out, stylizer(content, recoloured[0]))
+    assert_same(out, stylizer(content, recolored[0]))
     out = stylizer(content, styles, preserve_color="match")
-    assert_same(out, stylizer(content, stylizer.encode_style(recoloured, [1, 3])))
+    assert_same(out, stylizer(content, stylizer.encode_style(recolored, [1, 3])))
 
 
-def test_match_gives_each_of_a_batch_its_own_style_and_its_own_colours(stylizer):
+def test_match_gives_each_of_a_batch_its_own_style_and_its_own_colors(stylizer):
     contents = np.stack([floats(CONTENT), floats(CONTENT) ** 3])
     out = stylizer(contents, np.stack(STYLES), preserve_color="match")
     for i in range(2):
         assert_same(out[i], stylizer(contents[i], STYLES[i], preserve_color="match"))
 
 
-def test_an_unknown_way_to_preserve_colour_is_refused_with_the_choices(stylizer):
+def test_an_unknown_way_to_preserve_color_is_refused_with_the_choices(stylizer):
     for color in ("luma", "", None, True):
         with pytest.raises(UserError, match="choose one of none, luminance, match"):
             stylizer(CONTENT, STYLES[0], preserve_color=color)

@@ -7,11 +7,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax.inference.program_shapes import MOST_SHAPES, MULTIPLE_PX, SMALLEST_PX, Shapes, plan
+from stya2k_jax.inference.program_shapes import (
+    MOST_SHAPES,
+    MULTIPLE_PX,
+    SMALLEST_PADDED_PX,
+    Shapes,
+    plan,
+)
 
 PROGRAM_PX = 2_000_000
 
-sizes_of_pictures = st.tuples(st.integers(SMALLEST_PX, 700), st.integers(SMALLEST_PX, 700))
+sizes_of_pictures = st.tuples(
+    st.integers(SMALLEST_PADDED_PX, 700), st.integers(SMALLEST_PADDED_PX, 700)
+)
 laws = settings(max_examples=60, deadline=None, derandomize=True)
 
 
@@ -28,7 +36,7 @@ def covers(shape, size):
 
 def random_sizes(seed: int, count: int, largest: int) -> list[tuple[int, int]]:
     rng = random.Random(seed)
-    return [tuple(rng.randint(SMALLEST_PX, largest) for _ in range(2)) for _ in range(count)]
+    return [tuple(rng.randint(SMALLEST_PADDED_PX, largest) for _ in range(2)) for _ in range(count)]
 
 
 ### Pictures as they come
@@ -81,7 +89,7 @@ def test_a_size_that_came_before_makes_no_new_shape(sizes):
 
 
 @laws
-@given(st.integers(1, SMALLEST_PX - 1), st.integers(1, 700), st.booleans())
+@given(st.integers(1, SMALLEST_PADDED_PX - 1), st.integers(1, 700), st.booleans())
 def test_a_picture_too_small_to_be_padded_is_its_own_shape(short, long, portrait):
     shapes = Shapes(PROGRAM_PX)
     for size in random_sizes(0, 30, 512):

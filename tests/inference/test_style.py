@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from stya2k_jax import Stylizer, UserError
-from stya2k_jax.inference.style import Style, is_style_file, normalised_weights
+from stya2k_jax.inference.style import Style, is_style_file, normalized_weights
 from stya2k_jax.network.model import StyA2K, assemble, new_encoder, new_painter
 from stya2k_jax.weights.loading import MINI_FILE
 from stya2k_jax.weights.parameters import named_arrays, named_leaves, with_arrays
@@ -112,11 +112,11 @@ def test_an_unknown_block_policy_is_refused_with_the_choices(stylizer):
 
 
 def test_weights_add_up_to_1_whatever_their_scale():
-    assert normalised_weights(None, 4) == (0.25,) * 4
-    assert normalised_weights([3], 1) == (1,)
-    assert normalised_weights(np.array([1, 3]), 2) == (0.25, 0.75)
+    assert normalized_weights(None, 4) == (0.25,) * 4
+    assert normalized_weights([3], 1) == (1,)
+    assert normalized_weights(np.array([1, 3]), 2) == (0.25, 0.75)
     for scale in (1e-300, 1.0, 1e300, 1e308):
-        np.testing.assert_allclose(normalised_weights([scale, scale], 2), 0.5)
+        np.testing.assert_allclose(normalized_weights([scale, scale], 2), 0.5)
 
 
 def test_a_blend_paints_each_style_by_its_weight(stylizer, style, padded):

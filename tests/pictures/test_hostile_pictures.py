@@ -17,7 +17,8 @@ from PIL import Image, ImageCms
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.inference.stylize_files import Styling, stylize_files
-from stya2k_jax.pictures.reading import MAX_PIXELS, read_picture
+from stya2k_jax.pictures.opening import MAX_PIXELS
+from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.resizing import resize_short_side
 from tests.support.paths import ROOT
 from tests.support.picture_files import UNDO, encoded, noise

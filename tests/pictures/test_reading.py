@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.errors import PictureError, UserError
-from stya2k_jax.pictures import reading as images
+from stya2k_jax.pictures import arrays, modes
 from stya2k_jax.pictures.arrays import grid, to_float, to_uint8, write_png
+from stya2k_jax.pictures.modes import to_rgb
 from stya2k_jax.pictures.reading import (
     decode_picture,
     find_pictures,
     read_picture,
-    to_rgb,
     upright_size,
 )
 from stya2k_jax.pictures.resizing import crop_square, resize_short_side, resized_size
@@ -84,7 +84,7 @@ def test_line_art_becomes_black_and_white(tmp_path):
     np.testing.assert_array_equal(out, np.repeat(255 * bits[..., None], 3, axis=2))
 
 
-def test_palette_pictures_get_their_colours(tmp_path):
+def test_palette_pictures_get_their_colors(tmp_path):
     image = Image.new("P", (2, 1))
     image.putpalette([250, 0, 0, 0, 240, 0])
     image.putpixel((1, 0), 1)
@@ -143,12 +143,12 @@ def test_pictures_are_converted_in_strips_as_at_once(monkeypatch, mode):
     image = Image.fromarray(noise(0, 9, 6, 3)).convert("L" if mode == "PA" else mode).convert(mode)
     whole = np.asarray(to_rgb(image))
     for pixels in (1, 7, 12, 40):
-        monkeypatch.setattr(images, "_STRIP_PIXELS", pixels)
+        monkeypatch.setattr(modes, "_STRIP_PIXELS", pixels)
         np.testing.assert_array_equal(np.asarray(to_rgb(image)), whole)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
-def test_a_transparent_colour_is_laid_on_white(tmp_path, mode):
+def test_a_transparent_color_is_laid_on_white(tmp_path, mode):
     image = Image.new("RGB", (2, 1), (250, 250, 250))
     image.putpixel((1, 0), (8, 8, 8))
     image = image.convert(mode)
@@ -199,7 +199,7 @@ def test_floats_are_taken_as_0_to_1_or_as_0_to_255(tmp_path, values, expected):
 
 
 def test_of_an_animation_the_first_frame_is_taken(tmp_path):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ((250, 0, 0), (0, 0, 250))]
+    frames = [Image.new("RGB", (4, 4), color) for color in ((250, 0, 0), (0, 0, 250))]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(
         read(tmp_path / "moving.gif"), np.full((4, 4, 3), (250, 0, 0), np.uint8)
@@ -460,7 +460,7 @@ def test_a_png_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
             file.write(before[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(images.Image.Image, "save", fill_the_disk)
+    monkeypatch.setattr(arrays.Image.Image, "save", fill_the_disk)
     for name in ("a.png", "b.png"):
         with pytest.raises(OSError, match="No space left"):
             write_png(tmp_path / name, NOISE)

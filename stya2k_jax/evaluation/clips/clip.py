@@ -12,7 +12,7 @@ import numpy as np
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.files.digests import digest_of_arrays
-from stya2k_jax.pictures.reading import SUFFIXES, read_picture
+from stya2k_jax.pictures.reading import PICTURE_SUFFIXES, read_picture
 from stya2k_jax.video.flow import estimate_flow
 from stya2k_jax.video.frame_folders import FolderReader
 from stya2k_jax.video.warping import follow, known_points, occluded
@@ -120,7 +120,7 @@ def _clips_side_by_side(folder: Path) -> list[Clip]:
     frames: dict[str, dict[int, Path]] = {}
     for file in sorted(folder.iterdir()):
         part = _part(file, "frame")
-        if part and file.suffix.lower() in SUFFIXES:
+        if part and file.suffix.lower() in PICTURE_SUFFIXES:
             frames.setdefault(part[1], {})[int(part[2])] = file
     clips = []
     for name, files in frames.items():
