@@ -205,7 +205,8 @@ def _frame(
     last = np.maximum(np.minimum(corner + side_px, ends - line_px), first)
 
     def grown(by_px: int) -> tuple[slice, slice]:
-        return tuple(map(slice, np.maximum(first - by_px, 0), last + by_px))
+        rows, columns = map(slice, np.maximum(first - by_px, 0), last + by_px)
+        return rows, columns
 
     inside = picture[grown(0)].copy()
     picture[grown(line_px + 1)] = _INK
@@ -242,7 +243,7 @@ def _contact_sheet(
         titles["content_point"] = (content, f"{point}; white: its block")
         if maps.progressive.scores is None:
             titles["pa_region_after"] = ("Progressive, no step 1", "the block at the same place")
-    shown = {"content_point": pictures["content_point"], "style": style} | pictures
+    shown = {"content_point": pictures["content_point"], "style": style, **pictures}
     cells = [_cell(titles[name], shown[name], scales.get(name)) for name in shown]
     rows = [cells[i : i + _COLUMNS] for i in range(0, len(cells), _COLUMNS)]
     tops = np.cumsum([_GAP_PX] + [max(cell.height for cell in row) + _GAP_PX for row in rows])
@@ -257,6 +258,7 @@ def _contact_sheet(
 
 def _caption(maps: AttentionMaps) -> str:
     path = maps.distributed or maps.progressive or maps.all_to_all
+    assert path is not None  # every variant has one
     heads = len(path.weights)
     return (
         f"{maps.tap}, content pixel at row {maps.position[0]}, column {maps.position[1]}. "
@@ -284,9 +286,8 @@ def _cell(title: tuple[str, str], picture: np.ndarray, heat_map: _HeatMap | None
     cell.paste(shown, (0, title_px))
     if heat_map is not None:
         bar = to_uint8(_HEAT * heat_colors()[None] + (1 - _HEAT) / 2)  # as above middle grey
-        bar = Image.fromarray(bar).resize((width, _BAR_PX))
         top = title_px + height + 4
-        cell.paste(bar, (0, top))
+        cell.paste(Image.fromarray(bar).resize((width, _BAR_PX)), (0, top))
         for text, x, anchor in (
             (f"{heat_map.lowest:.3g}", 0, "la"),
             (f"{heat_map.values.max():.3g}", width, "ra"),
@@ -296,7 +297,7 @@ def _cell(title: tuple[str, str], picture: np.ndarray, heat_map: _HeatMap | None
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont:
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(_FONT_PX)
 
 

@@ -1,6 +1,6 @@
 """Files in, files out: every content, picture or clip, in every style or in a blend of all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -95,7 +95,9 @@ def stylize_files(
     sizes = (upright_size(path) for path in pictures)
     picture_px = PICTURE_SIZE_PX if content_size is None else content_size
     stylizer.prepare(resized_size(size, picture_px) for size in sizes if size is not None)
-    clip_options = dict(batch=FRAMES_AT_ONCE, smoothing=smoothing, size_px=content_size or 0)
+    clip_options: dict[str, Any] = dict(
+        batch=FRAMES_AT_ONCE, smoothing=smoothing, size_px=content_size or 0
+    )
     count = 1 if styling.blended else len(styling.paths)
     with tqdm(total=len(pictures) * count, unit="picture", disable=not pictures) as progress:
         for styles in _groups(_encoded(stylizer, styling, failures), STYLES_AT_ONCE):
@@ -119,7 +121,7 @@ def stylize_files(
             for path in clips:
                 for name, style in styles:
                     target = places[path] / f"{Pair(path.stem, name).stem}.mp4"
-                    paint = partial(stylizer, style=style, **options)
+                    paint: Any = partial(stylizer, style=style, **options)
                     try:
                         rate = fps if path.is_dir() else None  # a file has its own
                         with _noted(target, failures):
@@ -167,7 +169,9 @@ def _encoded(
         lacking = [path for path, part in parts.items() if part is None]
         if lacking:
             raise UserError(f"A blend needs all of its styles: {failures[lacking[0]]}")
-        found = [("+".join(path.stem for path in parts), list(parts.values()))]
+        found: Iterable[tuple[str, Any]] = [
+            ("+".join(path.stem for path in parts), list(parts.values()))
+        ]
     else:
         found = (
             (path.stem, _style_source(stylizer, path, styling, failures)) for path in styling.paths

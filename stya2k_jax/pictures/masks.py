@@ -15,7 +15,7 @@ from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.arrays import float_pixels
 from stya2k_jax.pictures.reading import layers_of, read_picture
 
-_GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which Pillow converts too
+_GREY = np.array((0.299, 0.587, 0.114), np.float32)  # ITU-R BT.601, by which Pillow converts too
 
 
 def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> np.ndarray:
@@ -37,7 +37,7 @@ def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> n
         array = array.astype(np.float32) / 255
     array = _checked(array, "mask")
     if array.ndim == 3 and array.shape[2] == 3:
-        array = np.clip(array @ np.float32(_GREY), 0, 1)
+        array = np.clip(array @ _GREY, 0, 1)
     if array.ndim != 2:
         raise UserError(f"mask has shape {array.shape}; expected [height, width].")
     return array

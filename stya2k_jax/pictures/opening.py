@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from stya2k_jax.errors import PictureError
 
@@ -54,6 +54,7 @@ def opened(file: str | os.PathLike | BinaryIO, name: str) -> Iterator[Image.Imag
     suffix = Path(name).suffix.lower()
     if suffix in _RAW_SUFFIXES:
         raise _raw(name)
+    image: Image.Image | None
     try:
         image = Image.open(file, formats=PICTURE_FORMATS)
     except (UnidentifiedImageError, ValueError):  # the latter of a PNG's large texts
@@ -61,7 +62,7 @@ def opened(file: str | os.PathLike | BinaryIO, name: str) -> Iterator[Image.Imag
         if image is None:
             raise
     with image:
-        if image.format == "TIFF":
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
             if _DNG_VERSION in image.tag_v2:
                 raise _raw(name)
             _turn_to_main_page(image)
@@ -150,7 +151,7 @@ def _raw(name: str) -> PictureError:
     )
 
 
-def _turn_to_main_page(image: Image.Image) -> None:
+def _turn_to_main_page(image: TiffImagePlugin.TiffImageFile) -> None:
     """Seeks the first page that is not marked as a reduced copy; the largest, if all are marked."""
     areas = []
     for page in range(_MOST_PAGES):

@@ -157,9 +157,9 @@ def layers_of(image: Image.Image, background: int = 255, use_profile: bool = Tru
     """
     profile = image.info.get("icc_profile") if use_profile else None
     image = _upright(image)
-    if image.format in ("BMP", "DIB") and image.mode == "RGBA" and not alpha_of(image).getbbox():
-        image = image.convert("RGB")  # the fourth byte is not used
     alpha = alpha_of(image)
+    if alpha is not None and image.format in ("BMP", "DIB") and not alpha.getbbox():
+        image, alpha = image.convert("RGB"), None  # the fourth byte is not used
     if alpha is not None and alpha.getextrema() == (255, 255):
         alpha = None
     return Layers(to_rgb(image, background, profile), alpha)
@@ -237,7 +237,8 @@ def _decoded(
     if rgb is image:  # which is bound to its file
         rgb = rgb.copy()
     rgb.info = {}  # orientation and profile have been applied
-    rgb.filename = name  # where Pillow keeps it too; `resize_short_side` names the picture by it
+    # Where Pillow keeps it too; `resize_short_side` names the picture by it.
+    rgb.filename = name  # type: ignore[attr-defined]
     return Layers(rgb, alpha)
 
 
@@ -257,6 +258,6 @@ def _may_be_file(file: Path) -> bool:
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
     try:
         # Not `image.getexif()`: for a PNG that first decodes all pixels.
-        return _UPRIGHT.get(Image.Image.getexif(image).get(ExifTags.Base.Orientation))
+        return _UPRIGHT.get(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
     except Exception:  # whatever the parser runs into; the pixels are good
         return None
