@@ -24,7 +24,7 @@ TITLES = {
     "3": "Stability of stylized clips",
 }
 OF_CLIPS = ("video_dir", "pan", "drawn_clips", "baseline")
-OF_PICTURES = (  # these have no effect on clips, those above none on pictures
+OF_PICTURES = (  # flags without effect on the others
     *("content_dir", "judge", "cfsd_vgg", "inception", "size", "crop", "metrics", "published"),
     *("form_b_bgr", "form_b_size", "reference_rows", "timing_runs", "batch_size", "study"),
 )
@@ -45,18 +45,18 @@ def main() -> None:
     text(
         "judge",
         None,
-        "Directory of convert_vgg.py with the VGG-19 of the losses. Default: the encoder of the "
+        "Directory of convert_vgg.py with the VGG-19 of the losses; left out: the encoder of the "
         "model, if that has full width.",
     )
     text("lpips", None, "Weights of LPIPS: a file of stya2k convert-lpips.")
-    text("cfsd_vgg", None, "torchvision's VGG-19 for CFSD. Default: the judge.")
+    text("cfsd_vgg", None, "torchvision's VGG-19 for CFSD; left out: the judge.")
     text("inception", None, "ArtFID's art_inception.pth or .safetensors, for FID and ArtFID.")
     integer("size", 512, "Side of the compared squares.", lower_bound=32)
     flags.DEFINE_enum("crop", CROPS[0], CROPS, "How pictures become squares.")
     flags.DEFINE_list(
         "metrics",
         None,
-        f"Of {', '.join(METRICS)}; cfsd takes a second or more a pair. Default: the first four.",
+        f"Of {', '.join(METRICS)}; cfsd takes a second or more a pair. Left out: the first four.",
     )
     text("systems_dir", None, "Or a folder of systems, each a model or folder of pictures.")
     boolean("study", False, "Also write study.html, a preference study of the systems.")
@@ -80,7 +80,7 @@ def main() -> None:
         "of NAME_frame10.png, NAME_frame11.png and NAME_flow10.npz, as Middlebury's.",
     )
     many("pan", [], "Table 3: photograph over which a clip of known flow is rendered.")
-    boolean("drawn_clips", False, "Table 3: also draw and measure two clips of known flow.")
+    boolean("drawn_clips", False, "Table 3: also two clips of known flow, which it draws.")
     many(
         "published",
         [],
