@@ -8,7 +8,7 @@ python train.py --config=configs/a2k_mini.py:finish --workdir=runs/mini \
     --config.initial=runs/mini_painter --config.content=PHOTOS --config.style=PAINTINGS
 
 `vgg` is a directory that `convert_vgg.py` made of VGG-19, which the loss looks through. The finish
-weighs content more: what a painting's colours and strokes cost in structure is won back there.
+weighs content more, which wins back structure that colors and strokes have cost.
 Ten minutes on one H200, days on two CPU cores. `make train-mini` does all of it, the encoder
 included. What was tried: docs/training_mini.md.
 """

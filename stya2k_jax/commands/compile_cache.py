@@ -19,8 +19,8 @@ def use(directory: str | None) -> None:
     written, one line says so, and programs are not kept.
 
     Args:
-      directory: made where needed; "" keeps none. None: what JAX has been told, for instance by
-        JAX_COMPILATION_CACHE_DIR, else `stya2k_jax` in the user's cache (XDG_CACHE_HOME).
+      directory: made where needed; "" keeps none. None: the directory of JAX's own settings, such
+        as JAX_COMPILATION_CACHE_DIR, else `stya2k_jax` in the user's cache (XDG_CACHE_HOME).
     """
     if directory is None:
         if jax.config.jax_compilation_cache_dir:
@@ -64,9 +64,9 @@ def _say(reason: str) -> None:
 
 
 def _machine() -> str:
-    """Returns a name that machines share only if they run the same instructions.
+    """Returns a name that two machines share only if they run the same instructions.
 
-    A home directory may lie on many machines, and what was compiled for one processor crashes
+    Many machines may share a home directory, and a program compiled for one processor crashes on
     another.
     """
     lines = _CPU.read_text().splitlines() if _CPU.is_file() else [platform.processor()]

@@ -82,7 +82,7 @@ def export_model(checkpoint: Path, directory: Path) -> None:
 def _read_vgg(path: Path, vgg_format: str, photographs: str | None) -> tuple[Encoder, Architecture]:
     if vgg_format == "torchvision" and photographs is None:
         raise UserError(
-            "torchvision's VGG-19 is not normalised; give --photographs=FOLDER, over which every "
+            "torchvision's VGG-19 is not normalized; give --photographs=FOLDER, over which every "
             "channel is rescaled to a mean activation of 1 (a few dozen photographs will do)."
         )
     state_dict = read_state_dict(path)

@@ -39,13 +39,13 @@ def main() -> None:
         "preserve_color",
         COLORS[0],
         COLORS,
-        "Keep the content's colours: by lightness alone, or by recolouring the style first.",
+        "Keep the content's colors: change lightness alone, or recolor the style first.",
     )
     weights = flags.DEFINE_list(
-        "style_interpolation_weights", None, "One for each style: blends them all, as 0.3,0.7."
+        "style_interpolation_weights", None, "A weight for each style, as 0.3,0.7: blends them all."
     )
     masks = flags.DEFINE_multi_string(
-        "mask", None, "White where a style is painted; one for each style, in their order."
+        "mask", None, "Mask, white where a style is painted; one for each style, in their order."
     )
     content_mask = flags.DEFINE_string(
         "content_mask", None, "White where the content stays as it is."
@@ -63,7 +63,11 @@ def main() -> None:
         "fps", None, "Folders of --content are clips of so many frames per second.", lower_bound=0
     )
     smoothing = flags.DEFINE_float(
-        "smoothing", 0.0, "How much a clip's frames hold to those before: 0, or about 0.8.", 0, 0.99
+        "smoothing",
+        0.0,
+        "How closely a frame of a clip follows the one before: 0 (not), or about 0.8.",
+        0,
+        0.99,
     )
     max_memory = flags.DEFINE_float(
         "max_memory", 1.0, "GiB for a picture's features; larger ones are painted in tiles.", 0

@@ -19,7 +19,7 @@ from stya2k_jax.errors import UserError
 
 
 def main() -> None:
-    """Trains as the config says; see `training.train_painter` and `training.train_encoder`."""
+    """Trains what the config names; see `training.train_painter` and `training.train_encoder`."""
     config = config_flags.DEFINE_config_file(
         "config",
         None,
@@ -27,24 +27,24 @@ def main() -> None:
         lock_config=True,
     )
     workdir = flags.DEFINE_string(
-        "workdir", None, "Directory of the run; a run that is in it already goes on."
+        "workdir", None, "Directory of the run; a run that it holds already is resumed."
     )
     allowed = flags.DEFINE_list(
         "allow_changes",
         [],
-        "Config fields in which a run that goes on may differ from how it was started.",
+        "Config fields that a resumed run may change.",
     )
     coordinator = flags.DEFINE_string(
         "coordinator", None, "HOST:PORT of process 0 of a run of several (or STYA2K_COORDINATOR)."
     )
     processes = flags.DEFINE_integer(
-        "processes", None, "How many processes train together (or STYA2K_PROCESSES)."
+        "processes", None, "Number of processes that train together (or STYA2K_PROCESSES)."
     )
     process = flags.DEFINE_integer(
         "process", None, "Number of this process, from 0 (or STYA2K_PROCESS)."
     )
     detect = flags.DEFINE_bool(
-        "distributed", False, "Finds the other processes itself: SLURM, Open MPI, TPU pods."
+        "distributed", False, "Find the other processes itself: SLURM, Open MPI, TPU pods."
     )
     join_timeout = flags.DEFINE_integer(
         "join_timeout", 300, "Seconds to wait for the other processes.", lower_bound=1

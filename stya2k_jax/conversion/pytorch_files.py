@@ -16,8 +16,8 @@ StateDict = dict[str, np.ndarray]
 def read_state_dict(path: Path) -> StateDict:
     """Reads a PyTorch state dict from `.safetensors` or `.pth` (legacy or zip) as float32.
 
-    A `module.` prefix, left by DataParallel, is taken off. `.pth` needs PyTorch and is read with
-    `weights_only=True`: nothing in the file is run.
+    The prefix `module.` of DataParallel is removed. `.pth` needs PyTorch and is read with
+    `weights_only=True`: no code in the file is run.
 
     Raises:
       WeightsError: not there, not readable, or not a dict of tensors.
@@ -31,7 +31,7 @@ def read_state_dict(path: Path) -> StateDict:
 
 
 def save_state_dict(path: Path, state_dict: Mapping[str, np.ndarray]) -> None:
-    """Writes a PyTorch state dict as `.pth` (needs PyTorch) or `.safetensors`, whole or not."""
+    """Writes a state dict as `.pth`, which needs PyTorch, or `.safetensors`; whole or not."""
     arrays = {name: np.ascontiguousarray(array) for name, array in state_dict.items()}
     if Path(path).suffix == ".safetensors":
         write_whole(path, lambda name: save_file(arrays, name))
@@ -44,7 +44,11 @@ def save_state_dict(path: Path, state_dict: Mapping[str, np.ndarray]) -> None:
 def _read_safetensors(path: Path) -> StateDict:
     try:
         return {name: array.astype(np.float32) for name, array in load_file(path).items()}
-    except (OSError, SafetensorError, AttributeError) as error:  # NumPy lacks the 8-bit floats
+    except (
+        OSError,
+        SafetensorError,
+        AttributeError,
+    ) as error:  # the last: NumPy lacks 8-bit floats
         raise WeightsError(
             f"{path} cannot be read as safetensors ({error}); it may be damaged: fetch it again."
         ) from error
@@ -71,5 +75,5 @@ def _read_pth(path: Path) -> StateDict:
 def _reason(error: Exception) -> str:
     if isinstance(error, (OSError, RuntimeError, TypeError)) and str(error).strip():
         return str(error).strip().splitlines()[0]
-    # Of the rest PyTorch says too little ("101"), or that one may let the file run its code.
+    # PyTorch's other messages say too little ("101"), or advise to let the file run its code.
     return "it is damaged or holds more than tensors; nothing in it was run"

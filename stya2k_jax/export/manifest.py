@@ -41,6 +41,7 @@ _HOW_TO_RUN = {
 def manifest_of(
     model: StyA2K, format: str, halves: dict[str, Half], programs: dict[str, bytes]
 ) -> dict:
+    """Returns the manifest of `export_model`; `programs` are the files' bytes, by half."""
     unit = size_unit(model.architecture)
     packages = ["stya2k-jax", "jax"] + (["jax2onnx"] if format == "onnx" else [])
     return {
@@ -70,9 +71,10 @@ def _described(specs: Specs) -> list[dict]:
 
 
 def shape_of(spec: jax.ShapeDtypeStruct) -> list[int | str]:
+    """Returns the shape of an input or output; symbols become text, such as `64*h`."""
     return [side if isinstance(side, int) else str(side) for side in spec.shape]
 
 
 def factor_of(side: Any) -> int:
-    """Returns the number that a side begins with: 100 of 100, 64 of 64*h, 1 of b."""
+    """Returns the number at the beginning of a side: 100 of 100, 64 of 64*h, 1 of b."""
     return int(re.match(r"\d*", str(side))[0] or 1)

@@ -6,7 +6,7 @@ content, and a content half, `__call__`, which attends to it.
 
 import dataclasses
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ class RealBlocks(NamedTuple):
 
     extent: Extent
     order: jax.Array | np.ndarray
-    count: jax.Array | int
+    count: jax.Array | int  # type: ignore[assignment]  # hides a method of tuples
 
 
 @_pytree
@@ -111,8 +111,8 @@ class _Path(nnx.Module):
     ) -> jax.Array | None:
         """Returns which points of `style_blocks` are real, `[m, s]`; None: all."""
         extent = None if real is None else real.extent
-        mask = real_points(*x.shape[1:3], block_size or self.block_size, extent)
-        if real is None:
+        mask = real_points(x.shape[1], x.shape[2], block_size or self.block_size, extent)
+        if real is None or mask is None:
             return None if mask is None else jnp.asarray(mask)
         return mask[real.order] & (jnp.arange(len(real.order)) < real.count)[:, None]
 
@@ -133,7 +133,9 @@ class DistributedPath(_Path):
         """Sums up the style features `[b, H, W, c]`, block by block; arguments as `A2K.keys`."""
         k, v, mask = self.style_halves(f_s, block_size, real)
         k_hat, v_hat = attention.regional_keys(k, v, self.alpha[...], self.beta[...], mask)
-        return DistributedKeys(k_hat, v_hat, None if real is None else mask.any(axis=1))
+        return DistributedKeys(
+            k_hat, v_hat, None if real is None or mask is None else mask.any(axis=1)
+        )
 
     def __call__(
         self, n_c: jax.Array, keys: DistributedKeys, extent: Extent | None = None
@@ -174,7 +176,8 @@ class ProgressivePath(_Path):
         # Departure from the paper, as in the release: values have a convolution of their own.
         k, v, mask = self.style_halves(f_s, block_size, real)
         size = block_size or self.block_size
-        grid = grid_shape(*(f_s.shape[1:3] if real is None else real.extent), size)
+        height, width = f_s.shape[1:3] if real is None else real.extent
+        grid = grid_shape(height, width, size)
         return ProgressiveKeys(
             k,
             v,
@@ -197,7 +200,7 @@ class ProgressivePath(_Path):
             mask = real_points(height, width, size, extent)
             return attention.match_blocks(q, keys.k, mask, keys.mask)
         padded = grid_shape(height, width, size)
-        grid = padded if extent is None else grid_shape(*extent, size)
+        grid = padded if extent is None else grid_shape(extent.height, extent.width, size)
         index = attention.same_place_blocks(grid, tuple(keys.grid), padded)
         return jnp.broadcast_to(index[None, :, None], (q.shape[0], q.shape[1], self.heads))
 
@@ -224,9 +227,8 @@ class AllToAllPath(_Path):
     ) -> AllKeys:
         """Lists keys and values of `[b, H, W, c]`; arguments as `A2K.keys`."""
         del block_size  # there are no blocks
-        extent = None if real is None else real.extent
-        are_real = None if real is None else extent.inside(*f_s.shape[1:3]).reshape(-1)
-        k_map = self.key(normalize(f_s, extent=extent))
+        are_real = None if real is None else real.extent.inside(*f_s.shape[1:3]).reshape(-1)
+        k_map = self.key(normalize(f_s, extent=real and real.extent))
         return AllKeys(self.points(k_map), self.points(self.value(f_s)), are_real)
 
     def __call__(self, n_c: jax.Array, keys: AllKeys, extent: Extent | None = None) -> jax.Array:
@@ -253,8 +255,8 @@ class A2K(nnx.Module):
         heads = 1 if variant == "single_head" else heads
         if channels % heads:
             raise ValueError(f"{channels} channels do not split into {heads} heads; set `heads`.")
-        options = dict(heads=heads, block_size=block_size, dtype=dtype, rngs=rngs)
-        paths = {}
+        options: dict[str, Any] = dict(heads=heads, block_size=block_size, dtype=dtype, rngs=rngs)
+        paths: dict[str, Any] = {}
         if variant == "all_to_all":
             paths["all_to_all"] = AllToAllPath(channels, **options)
         else:

@@ -1,16 +1,17 @@
 """Cutting feature maps into the blocks in which all-to-key attention works, and joining them."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stya2k_jax.network.sizes import Extent
+from stya2k_jax.network.sizes import Extent, Length
 
 
-def grid_shape(height: int, width: int, size: int) -> tuple[int, int]:
-    """Returns how many `size` x `size` blocks cover a map: rows and columns of blocks."""
+def grid_shape(height: Length, width: Length, size: int) -> tuple[Any, Any]:
+    """Returns how many `size` x `size` blocks cover a map, rows and columns, typed as its sides."""
     return -(-height // size), -(-width // size)
 
 
@@ -38,7 +39,7 @@ def real_points(
     """
     rows, columns = grid_shape(height, width, size)
     if extent is not None:
-        inside = extent.inside(rows * size, columns * size)
+        inside: jax.Array | np.ndarray = extent.inside(rows * size, columns * size)
     elif (rows * size, columns * size) == (height, width):
         return None
     else:

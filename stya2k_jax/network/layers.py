@@ -56,8 +56,8 @@ class Conv3x3(nnx.Module):
         self, x: jax.Array, extent: Extent | None = None, *, relu: bool = False
     ) -> jax.Array:
         """Returns `[b, H, W, d]` in the module's dtype; of x, only `extent` may be real."""
-        arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
-        return convolution.conv3x3(*arguments, extent, relu=relu)
+        x, kernel, bias = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
+        return convolution.conv3x3(x, kernel, bias, extent, relu=relu)
 
     def after_upsample(
         self,
@@ -69,8 +69,8 @@ class Conv3x3(nnx.Module):
         relu: bool = False,
     ) -> jax.Array:
         """Doubles x by repetition, crops it to H x W and convolves: -> [b, H, W, d]."""
-        arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
-        return convolution.upsample_conv3x3(*arguments, height, width, extent, relu=relu)
+        x, kernel, bias = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
+        return convolution.upsample_conv3x3(x, kernel, bias, height, width, extent, relu=relu)
 
     def after_upsample_beside(
         self, x: jax.Array, skip: jax.Array, extent: Extent | None = None

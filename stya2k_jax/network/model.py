@@ -114,8 +114,9 @@ class Painter(nnx.Module):
         return sum(parts) + (1 - shares.sum(axis=0)) * f_c
 
 
-def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> nnx.Module:
-    channels, options = architecture.channels(tap), dict(dtype=architecture.dtype, rngs=rngs)
+def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> Any:
+    channels = architecture.channels(tap)
+    options: dict[str, Any] = dict(dtype=architecture.dtype, rngs=rngs)
     if architecture.variant in baselines.MODULES:
         module = baselines.MODULES[architecture.variant]
         if module.sees_shallower:

@@ -23,7 +23,7 @@ def avg_pool(x: jax.Array, extent: Extent | None = None) -> jax.Array:
     """Averages each 2x2 window of `[b, H, W, c]`; a partial window averages what it has."""
     total = sum(_corners(_completed(x, extent), fill=0))
     count = sum(_corners(jnp.ones((1, *x.shape[1:3], 1), x.dtype), fill=0))
-    return total / count
+    return jnp.divide(total, count)
 
 
 def _completed(x: jax.Array, extent: Extent | None) -> jax.Array:

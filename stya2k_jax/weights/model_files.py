@@ -99,7 +99,10 @@ def load_architecture(directory: Path, **changes: Any) -> Architecture:
 
 
 def save_module(
-    path: Path, module: nnx.Module, architecture: Architecture, dtype: type = np.float32
+    path: Path,
+    module: nnx.Module,
+    architecture: Architecture,
+    dtype: type[np.floating] = np.float32,
 ) -> None:
     """Writes a module's parameters as safetensors, rounded to `dtype`; the whole file or none."""
     metadata = {"format": "stya2k_jax", "architecture": json.dumps(architecture.as_dict())}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -11,6 +11,8 @@ from flax import nnx
 
 from stya2k_jax.errors import WeightsError
 from stya2k_jax.network.model import StyA2K
+
+Module = TypeVar("Module", bound=nnx.Module)
 
 
 def weights_digest(model: StyA2K) -> str:
@@ -33,7 +35,7 @@ def fingerprint(tree: Any) -> str:
     digest = hashlib.sha256()
     for name, leaf in named_leaves(tree):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(leaf))
+        digest.update(np.ascontiguousarray(leaf).data)
     return digest.hexdigest()
 
 
@@ -47,7 +49,7 @@ def parameter_shapes(module: nnx.Module) -> dict[str, tuple[int, ...]]:
     return {name: leaf.shape for name, leaf in named_leaves(nnx.state(module, nnx.Param))}
 
 
-def with_arrays(module: nnx.Module, arrays: Mapping[str, np.ndarray], origin: str) -> nnx.Module:
+def with_arrays(module: Module, arrays: Mapping[str, np.ndarray], origin: str) -> Module:
     """Returns the module holding these parameters, all of them or none.
 
     Args:

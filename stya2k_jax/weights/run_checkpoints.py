@@ -114,7 +114,7 @@ class Checkpoints:
         latest = self.latest()
         self.wait()
         # What was newer than the latest has been moved away, so most steps need no look.
-        if latest is not None and step <= max(latest, self._latest):
+        if latest is not None and step <= max(latest, self._latest or latest):
             if self._agree(lambda: self._clear(step)) == step:
                 return
         arrays = {name: _named(jax.tree.map(_copy, tree)) for name, tree in items.items()}
@@ -157,7 +157,7 @@ class Checkpoints:
                 if failed and error is None:
                     error = RuntimeError("another process could not write its part; see its error")
             self._saving = None
-            if failed:
+            if error is not None:
                 self._error = self._failure(step, error)
             else:
                 self._latest = step if self._latest is None else max(step, self._latest)

@@ -5,10 +5,12 @@ content. Taps, decoder and losses are StyA2K's, unlike those of the published sy
 the module is compared.
 """
 
+from typing import Any
+
 from stya2k_jax.network.baselines.adaattn import AdaAttN
 from stya2k_jax.network.baselines.adain import AdaIN
 from stya2k_jax.network.baselines.sanet import SANet
 
-MODULES = {"adain": AdaIN, "sanet": SANet, "adaattn": AdaAttN}
+MODULES: dict[str, Any] = {"adain": AdaIN, "sanet": SANet, "adaattn": AdaAttN}
 
 __all__ = ["MODULES", "AdaAttN", "AdaIN", "SANet"]
