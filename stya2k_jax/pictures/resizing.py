@@ -5,6 +5,8 @@ from PIL import Image
 from stya2k_jax.errors import PictureError
 from stya2k_jax.pictures.reading import MAX_PIXELS
 
+CROPS = ("centre", "squash")
+
 
 def as_square(image: Image.Image, size_px: int, crop: str = "centre") -> Image.Image:
     """Makes a picture a square of `size_px`; one that is such a square already is not changed.

@@ -8,12 +8,12 @@ import jax
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluation.clips.clip import Clip, find_clips
-from stya2k_jax.evaluation.clips.measure import UNSTYLIZED, measure_clips, stylize_clips
+from stya2k_jax.evaluation.clips.measure import measure_clips, stylize_clips
 from stya2k_jax.evaluation.clips.rendered import drawn_pans, pan
 from stya2k_jax.evaluation.measure_pairs import metric_names
 from stya2k_jax.evaluation.results import Results, Row, write_csv
 from stya2k_jax.evaluation.summary import summarise
-from stya2k_jax.evaluation.systems import is_model
+from stya2k_jax.evaluation.systems import UNSTYLIZED, is_model
 from stya2k_jax.files.atomic import write_whole
 from stya2k_jax.files.digests import digest_of_file
 from stya2k_jax.files.json_files import write_json

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluation.clips.clip import Clip, read_frames
 from stya2k_jax.evaluation.results import Results, Row
+from stya2k_jax.evaluation.systems import UNSTYLIZED
 from stya2k_jax.files.digests import digest_of_arrays
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.metrics.lpips import Lpips
@@ -19,7 +20,6 @@ from stya2k_jax.pictures.resizing import resize_short_side
 from stya2k_jax.video.warping import warp
 
 INTERVALS = (1, 10)
-UNSTYLIZED = "unstylized"
 
 
 def measure_clip(
