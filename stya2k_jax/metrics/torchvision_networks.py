@@ -6,8 +6,6 @@ from typing import NamedTuple
 import jax
 from jax import lax
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 class Layer(NamedTuple):
     """A convolution, stored under `features.{key}`; ReLU follows."""
@@ -68,12 +66,12 @@ def shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
 
 
 def taps(layers: Sequence[Layer], weights: Mapping[str, jax.Array], x: jax.Array) -> list:
-    """Returns the wanted features `[b, ., ., d]` of normalised pictures `[b, H, W, 3]`.
+    """Returns the wanted features `[b, ., ., d]` of normalized pictures `[b, H, W, 3]`.
 
     Args:
       layers: of the network.
       weights: by their PyTorch names, OIHW.
-      x: pictures, normalised as the network wants them.
+      x: pictures, normalized as the network wants them.
     """
     found = []
     for layer in layers:
