@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from stya2k_jax.errors import UserError
@@ -118,8 +117,8 @@ def stylize_clips(
                 files = [target / f"{t:05d}.png" for t in range(len(clip.frames))]
                 lacking = [t for t, file in enumerate(files) if not file.is_file()]
                 progress.update(len(files) - len(lacking))
-                images = [Image.fromarray(clip.frames[t]) for t in lacking]
-                for i, _, picture in stylizer.pairs(images, [style] if lacking else []):
+                frames = [clip.frames[t] for t in lacking]
+                for i, _, picture in stylizer.pairs(frames, [style] if lacking else []):
                     write_png(files[lacking[i]], picture)
                     progress.update()
 
