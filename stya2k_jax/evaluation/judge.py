@@ -1,4 +1,4 @@
-"""The judge of an evaluation: turns pictures into features and compares them by every metric."""
+"""The judge of an evaluation: it encodes pictures and compares them by every metric."""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -62,7 +62,7 @@ class Judge:
         """Takes the networks.
 
         Args:
-          encoder: VGG-19, for the losses; None where nothing that is measured looks at it.
+          encoder: VGG-19, for the losses; None if no metric needs it.
           size_px: side of the squares.
           crop: how pictures become squares, see `as_square`.
           measure: which of `METRICS`; `"lpips"` needs `lpips`.
@@ -134,7 +134,7 @@ class Judge:
 _cfsd = jax.jit(cfsd)
 
 
-# Compiled once for all judges: an encoder's graph is equal to that of its equals.
+# Encoders of one architecture have equal graphs, so this compiles once for all judges.
 @partial(jax.jit, static_argnums=(0, 3))
 def _encode(
     graph: nnx.GraphDef,

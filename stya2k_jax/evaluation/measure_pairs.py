@@ -1,4 +1,4 @@
-"""Every pair of an evaluation: stylized by the models, and measured."""
+"""Stylizes every pair of an evaluation, and measures it."""
 
 import contextlib
 import dataclasses
@@ -54,8 +54,8 @@ class Measured:
 def stylize_pairs(stylizer: Stylizer, judge: Judge, sources: Sources, directory: Path) -> None:
     """Stylizes every pair of the judge's squares as `directory/{content}_stylized_{style}.png`.
 
-    Pictures that are there already are kept. A picture that cannot be read is passed over; its
-    pairs will be missing.
+    Pictures that are there already are kept. A source that cannot be read is skipped; its pairs
+    will be missing.
     """
     contents, styles = sources.contents, sources.styles
     with tqdm(total=len(contents) * len(styles), desc="stylizing", unit="picture") as progress:
@@ -86,12 +86,12 @@ def measure_system(
 ) -> Measured:
     """Measures every pair that has a stylized picture, with a progress bar.
 
-    What `results` has is not measured again. Pairs are compared one by one, by the same programs,
-    so that no number depends on which others are measured, or when.
+    Rows that `results` has are not measured again. Pairs are compared one by one, so a pair's
+    numbers do not depend on the others.
 
     Args:
       judge: compares.
-      results: rows are read from and appended to.
+      results: keeps the rows.
       sources: contents and styles.
       stylized: the system's pictures.
       system: its name.
@@ -155,7 +155,7 @@ def _groups(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 def _readable(
     judge: Judge, files: Mapping[str, Path], names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Reads the pictures of these names; one that cannot be read is named when it is measured."""
+    """Reads the pictures of these names. Measuring names those that cannot be read."""
     pixels = {}
     for name in dict.fromkeys(names):
         with contextlib.suppress(PictureError):

@@ -1,4 +1,4 @@
-"""How an evaluation's numbers are computed: as settings that are compared, and in words."""
+"""The protocol of an evaluation: settings that later runs must match, and sentences."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -42,10 +42,10 @@ class Networks(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """Everything but the pictures that decides about the numbers.
+    """Everything that decides the numbers, except the pictures.
 
     Attributes:
-      judge: directory of the encoder behind the losses; None where `needs_judge` says no.
+      judge: directory of the encoder behind the losses; None if `needs_judge` is False.
       lpips: file of LPIPS's weights, or None.
       cfsd_vgg: file of torchvision's VGG-19 for CFSD, or None for the judge's own relu3_1.
       size_px: side of the squares that are compared.
@@ -88,7 +88,7 @@ class Protocol:
                 raise UserError(f"{flag} has no effect: {name} is not among the --metrics.")
         if "lpips" in self.measure and self.lpips is None:
             raise UserError(
-                "LPIPS needs its weights: give --lpips=FILE, made by python -m "
+                "LPIPS needs its weights: give --lpips=FILE, made by "
                 "stya2k convert-lpips, or leave lpips out of --metrics."
             )
         if self.inception is not None and self.size_px < SMALLEST_PX:
@@ -139,7 +139,7 @@ class Protocol:
     def sentences(
         self, sources: Sources, networks: Networks, settings: dict[str, Any]
     ) -> list[str]:
-        """Says the protocol in words.
+        """Returns the protocol in words.
 
         Args:
           sources: contents and styles.

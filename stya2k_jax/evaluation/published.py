@@ -1,4 +1,4 @@
-"""Numbers of other evaluations, to show beside ours where both mean the same."""
+"""Numbers of other evaluations, to show beside ours if the protocols are equal."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from stya2k_jax.evaluation.systems import REFERENCES
 from stya2k_jax.files.settings import changes
 
 ALWAYS = ("size_px", "crop", "contents", "styles")
-OF_METRIC = {  # what else a metric depends on, where both have it
+OF_METRIC = {  # further settings that a metric depends on
     "losses": ("judge",),
     "lpips": ("lpips",),
     "cfsd": ("cfsd_vgg",),
@@ -70,7 +70,7 @@ def read_published(path: Path, settings: Mapping[str, Any]) -> dict[str, dict]:
 
 
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what is known of a metric, its numbers as such; errors where they are none."""
+    """Returns a metric with its numbers converted; raises TypeError or ValueError for others."""
     numbers: dict[str, Any] = {"mean": float(given["mean"])}
     if "median" in given:
         numbers["median"] = float(given["median"])

@@ -1,4 +1,4 @@
-"""The rows of an evaluation: kept as they come, so that a broken run goes on where it was."""
+"""The rows of an evaluation, written at once, so that an interrupted run can go on."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""How long a model takes for a picture and how much memory, measured in a process of its own."""
+"""Time and memory that a model takes for a picture, measured in a process of its own."""
 
 import json
 import os
@@ -24,7 +24,7 @@ WARM_UP_RUNS = 2  # the first one compiles
 def speeds_of_models(
     systems: Mapping[str, System], size_px: int, runs: int, path: Path
 ) -> dict[str, dict[str, Any]]:
-    """Times the models that the file has no such time of, and adds them to it.
+    """Times the models that the file has no matching time of, and adds the times to it.
 
     Args:
       systems: by name.
@@ -45,7 +45,7 @@ def speeds_of_models(
     }
     for name, system in systems.items():
         if runs and name not in known and system.is_model:
-            write_json(path, known)  # where nothing can be written, it is found out now
+            write_json(path, known)  # fails now, not after timing, if nothing can be written
             known[name] = measure_in_own_process(system.path, size_px, runs)
             write_json(path, known)
     return {name: found for name, found in known.items() if name in systems}
@@ -122,7 +122,7 @@ def measure(checkpoint: Path, size_px: int, runs: int) -> dict[str, Any]:
 
 
 def sentence(name: str, found: dict[str, Any]) -> str:
-    """Says a measurement in words."""
+    """Returns a measurement in words."""
     low, high = found["quartiles"]
     kind = "device memory" if found["device"] != "cpu" else "resident memory of its process"
     return (

@@ -1,4 +1,4 @@
-"""From numbers per pair to the numbers of a table: means with their uncertainty, medians."""
+"""Means with intervals, and medians, of numbers per pair."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,12 +44,12 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Returns the percentile bootstrap interval of the mean.
 
-    Values are drawn anew one by one, as if they were independent. Pairs share contents and styles,
-    so the interval tells how sure the mean is for pairs like these, not for new styles.
+    Values are resampled one by one, as if they were independent. Pairs share contents and styles,
+    so the interval is about pairs like these, not about new styles.
 
     Args:
       values: `[n]`.
-      level: what part of the resampled means lies within.
+      level: the share of resampled means that lies within.
       seed: of the resampling.
     """
     if len(values) == 1:  # which SciPy refuses

@@ -1,4 +1,4 @@
-"""Sums the votes of a preference study, with Wilson intervals."""
+"""Sums the votes of a preference study; shares have Wilson intervals."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def sum_votes(paths: Sequence[Path]) -> dict[str, dict[str, dict[str, Any]]]:
       which treats votes as independent.
 
     Raises:
-      UserError: a file that is no export, or one of another study.
+      UserError: a file is damaged, no export, or of another study.
     """
     counts: dict[str, dict[str, int]] = {question: {} for question in QUESTIONS}
     studies = {}

@@ -1,4 +1,4 @@
-"""Content feature structural distance (StyleID, CVPR 2024): do the same places look alike?"""
+"""Content feature structural distance (StyleID, CVPR 2024): are the same places alike in both?"""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def _divergence(f_c: jax.Array, f_cs: jax.Array, rows: int) -> jax.Array:
 
 
 def _blocks(x: jax.Array, rows: int) -> jax.Array:
-    """Cuts into equal blocks of at most so many rows: [n, c] -> [k, n // k, c]."""
+    """Cuts into equal blocks of at most `rows` rows: [n, c] -> [k, n // k, c]."""
     rows = max(i for i in range(1, rows + 1) if len(x) % i == 0)
     return x.reshape(-1, rows, x.shape[1])
 

@@ -210,7 +210,7 @@ def _convolutions() -> dict[str, tuple[int, ...]]:
 
 
 def _folded(state_dict: StateDict, name: str) -> tuple[jax.Array, jax.Array]:
-    """Returns kernel OIHW and bias of a convolution with its batch normalization in it."""
+    """Returns kernel OIHW and bias of a convolution with its batch normalization folded in."""
     parts = ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
     kernel, *rest = (np.asarray(state_dict[f"{name}.{part}"], np.float64) for part in parts)
     weight, bias, mean, variance = rest

@@ -1,6 +1,6 @@
-"""The paper's tables, to show beside measured ones.
+"""The paper's tables, to show beside measured numbers.
 
-Its protocol is not published, so only orders and ratios can be compared.
+The paper's protocol is not published, so only orders and ratios can be compared.
 """
 
 from collections.abc import Mapping, Sequence

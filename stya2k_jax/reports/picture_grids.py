@@ -1,4 +1,4 @@
-"""The pictures of a report: small, in grids, pair by pair, the best and the worst."""
+"""Small pictures for a report: grids, single pairs, and the best and worst pairs."""
 
 import base64
 import io

@@ -1,8 +1,8 @@
-"""A preference study as one HTML file, and the sums of its votes (Sec. 4.2, "User Study").
+"""A preference study as one HTML file (Sec. 4.2, "User Study").
 
-Each group shows a content, a style and the systems' results under letters, in an order of its own
-for every participant, and asks three questions. The page exports the votes as JSON; nothing is sent
-anywhere. The page cannot tell which system is which, but the file it exports can.
+Each group shows a content, a style and the systems' results under letters, and asks three
+questions. Every participant sees another order. The page exports the votes as JSON and sends
+nothing. It does not show which system is which; the exported file says it.
 """
 
 import hashlib

@@ -25,8 +25,8 @@ from stya2k_jax.reports.paper_tables import clip_table
 from stya2k_jax.weights.loading import load
 
 PROTOCOL = (
-    "Frames keep their size and are stylized one by one, without any regard to their neighbours; "
-    "they are rounded to 8 bits before they are measured.",
+    "Frames keep their size. Each is stylized alone, without its neighbours. They are rounded to 8 "
+    "bits before they are measured.",
     "warping_1: root of the mean over pixels and channels of the masked squared difference between "
     "a frame and a later one warped to it; masked pixels count as zero (ReReVST). warping_2: mean "
     "of the squared difference over known pixels, no root (Lai et al. 2018). Pixels in [0, 1]; "
