@@ -8,6 +8,7 @@ _PACKAGES = {  # module: what people call it
     "cv2": "OpenCV",
     "gradio": "Gradio",
     "jax2onnx": "jax2onnx",
+    "matplotlib": "Matplotlib",
     "skimage": "scikit-image",
     "torch": "PyTorch",
 }

@@ -7,8 +7,8 @@ from absl import flags
 
 from stya2k_jax.commands import command_line
 from stya2k_jax.errors import UserError
-from stya2k_jax.evaluation.clips.evaluate import evaluate_stability
-from stya2k_jax.evaluation.evaluate_pictures import evaluate
+from stya2k_jax.evaluation.clips.evaluate import evaluate_stability, open_clips
+from stya2k_jax.evaluation.evaluate_pictures import Options, evaluate
 from stya2k_jax.evaluation.judge import METRICS
 from stya2k_jax.evaluation.protocol import Protocol, needs_judge
 from stya2k_jax.evaluation.systems import System, open_systems, own_encoder
@@ -64,7 +64,7 @@ def main() -> None:
     integer("form_b_size", 0, "Form B resizes to this square; 0: not.", lower_bound=0)
     boolean("reference_rows", False, "Also measure content unchanged and style itself.")
     integer("timing_runs", 20, "How often a model is timed; 0: not.", lower_bound=0)
-    integer("batch_size", 4, "Pairs at once.", lower_bound=1)
+    integer("batch_size", 4, "Pairs measured between two saves; changes no number.", lower_bound=1)
     flags.DEFINE_enum(
         "table",
         None,
@@ -129,14 +129,16 @@ def _run_pictures(given: flags.FlagValues, systems: dict[str, System]) -> int:
         find_all(given.content_dir),
         find_all(given.style_dir),
         output,
-        {name: system.path for name, system in systems.items()},
-        references=given.reference_rows,
-        batch_size=given.batch_size,
-        timing_runs=given.timing_runs,
-        title=f"{TITLES[given.table]}: {', '.join(systems)}",
-        study=given.study,
-        published=[Path(path) for path in given.published],
-        paper={"1": TABLE_1, "2": TABLE_2}.get(given.table),
+        systems,
+        Options(
+            references=given.reference_rows,
+            batch_size=given.batch_size,
+            timing_runs=given.timing_runs,
+            title=f"{TITLES[given.table]}: {', '.join(systems)}",
+            study=given.study,
+            published=[Path(path) for path in given.published],
+            paper={"1": TABLE_1, "2": TABLE_2}.get(given.table),
+        ),
     )
     failures = {reason for found in measured.values() for reason in found.failures.values()}
     for reason in sorted(failures):
@@ -153,13 +155,12 @@ def _run_clips(given: flags.FlagValues, systems: dict[str, System]) -> int:
     if given.baseline not in (None, *systems):
         raise UserError(f"--baseline={given.baseline} is none of {', '.join(systems)}.")
     output = Path(given.output)
+    videos = [Path(path) for path in given.video_dir]
     rows = evaluate_stability(
-        [Path(path) for path in given.video_dir],
-        find_all(given.pan),
+        open_clips(videos, find_all(given.pan), given.drawn_clips),
         find_all(given.style_dir),
         output,
-        {name: system.path for name, system in systems.items()},
-        drawn=given.drawn_clips,
+        systems,
         lpips=_path(given.lpips),
         baseline=given.baseline,
     )

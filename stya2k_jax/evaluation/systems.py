@@ -63,13 +63,13 @@ def open_systems(
                 f"two systems are called {name}, {systems[name].path} and {path}; give each a name "
                 "of its own with --system=NAME=PATH."
             )
-        systems[name] = System(name, path, is_model(path))
+        systems[name] = System(name, path, _is_model(path))
 
     for given in named:
         name, _, path = given.partition("=")
         if not (name and path):
             raise UserError(f"--system={given}: give NAME=PATH.")
-        if not (Path(path).is_dir() or is_model(Path(path))):
+        if not (Path(path).is_dir() or _is_model(Path(path))):
             raise UserError(f"--system={given}: {path} is neither a folder nor a model.")
         add(name, Path(path))
     if directory is not None:
@@ -77,7 +77,7 @@ def open_systems(
             if path.is_dir() and not path.name.startswith("."):
                 add(path.name, path)
     if checkpoint is not None:
-        if not is_model(checkpoint):
+        if not _is_model(checkpoint):
             load(checkpoint)  # says what is wrong with it
         add(checkpoint.resolve().name, checkpoint)
     if stylized_dir is not None:
@@ -115,7 +115,7 @@ def own_encoder(systems: Mapping[str, System]) -> Path:
     return model
 
 
-def is_model(path: Path) -> bool:
+def _is_model(path: Path) -> bool:
     """Returns whether a path is a model: a directory, a run, a file or "a2k-mini"."""
     return (
         str(path) == MINI

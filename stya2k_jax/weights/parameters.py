@@ -15,15 +15,6 @@ from stya2k_jax.network.model import StyA2K
 Module = TypeVar("Module", bound=nnx.Module)
 
 
-def weights_digest(model: StyA2K) -> str:
-    """Returns the first 16 digits of a sha256 over a model's architecture and parameters."""
-    found = hashlib.sha256(repr(model.architecture).encode())
-    for module in (model.encoder, model.painter):
-        for name, array in sorted(named_arrays(module).items()):
-            found.update(name.encode() + array.tobytes())
-    return found.hexdigest()[:16]
-
-
 def fingerprint_of_model(model: StyA2K) -> str:
     """Returns the SHA-256 of a model's architecture and numbers, in hex digits."""
     text = json.dumps(model.architecture.as_dict(), sort_keys=True)

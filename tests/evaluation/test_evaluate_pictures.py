@@ -16,10 +16,10 @@ from PIL import Image
 
 from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.evaluation import speed
-from stya2k_jax.evaluation.evaluate_pictures import SPEED_FILE, evaluate, speeds_of_models
+from stya2k_jax.evaluation.evaluate_pictures import Options, evaluate
 from stya2k_jax.evaluation.protocol import Protocol
 from stya2k_jax.evaluation.results import ROWS_FILE
-from stya2k_jax.evaluation.systems import REFERENCES
+from stya2k_jax.evaluation.systems import REFERENCES, System, open_systems
 from stya2k_jax.files.json_files import write_json
 from stya2k_jax.files.settings import SETTINGS_FILE
 from stya2k_jax.metrics import content_and_style as metrics
@@ -49,15 +49,20 @@ def given(tmp_path_factory):
     return folder / "model", contents, styles
 
 
-def evaluated(given, output, **changes):
+def systems_of(**paths: Path) -> dict[str, System]:
+    return open_systems([f"{name}={path}" for name, path in paths.items()])
+
+
+def evaluated(given, output, systems=None, **options):
     model, contents, styles = given
-    options = dict(batch_size=2, systems={"ours": model}) | changes
+    systems = systems or systems_of(ours=model)
     protocol = Protocol(
         judge=model,
         size_px=SIDE,
         measure=("losses", "form_b", "ssim", "cfsd", "ssim_gaussian_rgb"),
     )
-    return evaluate(protocol, contents, styles, output, **options)
+    options = Options(**dict(batch_size=2) | options)
+    return evaluate(protocol, contents, styles, output, systems, options)
 
 
 @pytest.fixture(scope="module")
@@ -204,14 +209,9 @@ def test_what_is_measured_is_not_measured_again(given, done):
 
 
 def test_the_size_of_a_batch_changes_no_number_beyond_rounding(given, done, tmp_path):
-    folder = {"ours": done[0] / "stylized" / "ours"}
-    for row, expected in zip(
-        evaluated(given, tmp_path, batch_size=4, systems=folder)["ours"].rows,
-        done[1]["ours"].rows,
-        strict=True,
-    ):
-        assert row["picture"] == expected["picture"]
-        assert_equal_but_for_rounding(row, expected, taps_of_pair(given, done[0], row))
+    folder = systems_of(ours=done[0] / "stylized" / "ours")
+    found = evaluated(given, tmp_path, batch_size=4, systems=folder)["ours"].rows
+    assert found == done[1]["ours"].rows  # not even that: pairs are compared one by one
 
 
 def test_other_settings_or_another_model_are_refused(given, done, tmp_path):
@@ -220,7 +220,7 @@ def test_other_settings_or_another_model_are_refused(given, done, tmp_path):
         evaluated((model, contents[:2], styles), done[0])
     save_model(tmp_path / "other", small_model(seed=8)[0])
     with pytest.raises(UserError, match=r"checkpoint: \w+ before, \w+ now"):
-        evaluated(given, done[0], systems={"ours": tmp_path / "other"})
+        evaluated(given, done[0], systems=systems_of(ours=tmp_path / "other"))
 
 
 def test_pairs_that_cannot_be_measured_are_counted_and_named(given, done, tmp_path):
@@ -233,7 +233,7 @@ def test_pairs_that_cannot_be_measured_are_counted_and_named(given, done, tmp_pa
     (folder / "c0_stylized_s0.png").unlink()
     (folder / "c1_stylized_s0.png").write_text("no picture")
     saved(folder / "other.png", noise(0, 8, 8, 3))
-    found = evaluated(given, tmp_path / "out", systems={"theirs": folder})["theirs"]
+    found = evaluated(given, tmp_path / "out", systems=systems_of(theirs=folder))["theirs"]
     assert len(found.rows) == 4
     # The others have the numbers they have in full batches.
     expected = {(row["content"], row["style"]): row for row in done[1]["ours"].rows}
@@ -325,40 +325,19 @@ def test_nothing_is_computed_before_all_is_known_to_be_there(given, tmp_path, mo
     timed = []
     monkeypatch.setattr(speed, "measure_in_own_process", lambda *given: timed.append(given))
     model, contents, styles = given
-    systems, options = {"ours": model, "theirs": tmp_path / "theirs"}, dict(timing_runs=1)
     saved(tmp_path / "theirs" / "nobody.png", noise(0, 8, 8, 3))
+    systems, ours = systems_of(ours=model, theirs=tmp_path / "theirs"), systems_of(ours=model)
+    options = Options(timing_runs=1)
     protocol = Protocol(judge=model, size_px=SIDE, measure=("losses",))
     with pytest.raises(UserError, match="theirs holds no picture of any pair"):
-        evaluate(protocol, contents, styles, tmp_path / "out", systems, **options)
+        evaluate(protocol, contents, styles, tmp_path / "out", systems, options)
     with pytest.raises(WeightsError, match="There is no encoder in nowhere"):
         other = dataclasses.replace(protocol, judge=Path("nowhere"))
-        evaluate(other, contents, styles, tmp_path / "out", {"ours": model}, **options)
+        evaluate(other, contents, styles, tmp_path / "out", ours, options)
     write_json(tmp_path / "out" / SETTINGS_FILE, {"size_px": 512})
     with pytest.raises(UserError, match="size_px: 512 before, 32 now"):
-        evaluate(protocol, contents, styles, tmp_path / "out", {"ours": model}, **options)
+        evaluate(protocol, contents, styles, tmp_path / "out", ours, options)
     assert not timed and len(list((tmp_path / "out").iterdir())) == 1
-
-
-def test_a_time_at_another_size_is_not_that_of_this_evaluation(given, tmp_path, monkeypatch):
-    def measured(path, size_px, runs):
-        return {"size_px": size_px, "runs": runs, "seconds": float(len(known()))}
-
-    def known():
-        path = tmp_path / SPEED_FILE
-        return json.loads(path.read_text()) if path.exists() else {}
-
-    monkeypatch.setattr(speed, "measure_in_own_process", measured)
-    systems = {"a": given[0], "b": given[0]}
-    first = speeds_of_models(systems, 32, 3, tmp_path / SPEED_FILE)
-    assert [x["seconds"] for x in first.values()] == [0, 1]
-    assert speeds_of_models(systems, 32, 0, tmp_path / SPEED_FILE) == first == known()
-    assert speeds_of_models({"b": given[0]}, 32, 3, tmp_path / SPEED_FILE) == {"b": first["b"]}
-    assert speeds_of_models(systems, 64, 0, tmp_path / SPEED_FILE) == {}
-    other = speeds_of_models(systems, 64, 3, tmp_path / SPEED_FILE)
-    assert [x["size_px"] for x in other.values()] == [64, 64]
-    (tmp_path / SPEED_FILE).write_text("[]")
-    with pytest.raises(UserError, match=f"{SPEED_FILE} is damaged .*; remove it"):
-        speeds_of_models(systems, 32, 3, tmp_path / SPEED_FILE)
 
 
 @needs_reference
@@ -370,10 +349,9 @@ def test_lpips_is_measured_where_its_weights_are_given(given, done, tmp_path):
         size_px=SIDE,
         measure=("lpips",),
     )
-    folder = {"theirs": done[0] / "stylized" / "ours"}
+    folder = systems_of(theirs=done[0] / "stylized" / "ours")
     with jax.default_matmul_precision("highest"):
-        found = evaluate(
-            protocol, contents, styles[:1], tmp_path, folder, references=True, batch_size=2
-        )
+        options = Options(references=True, batch_size=2)
+        found = evaluate(protocol, contents, styles[:1], tmp_path, folder, options)
     assert all(row["lpips"] > 0.01 for row in found["theirs"].rows)
     assert all(row["lpips"] == 0 for row in found["content unchanged"].rows)

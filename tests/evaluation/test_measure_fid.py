@@ -9,8 +9,9 @@ from PIL import Image
 
 from stya2k_jax.conversion.pytorch_files import save_state_dict
 from stya2k_jax.errors import UserError, WeightsError
-from stya2k_jax.evaluation.evaluate_pictures import evaluate
+from stya2k_jax.evaluation.evaluate_pictures import Options, evaluate
 from stya2k_jax.evaluation.protocol import Protocol
+from stya2k_jax.evaluation.systems import open_systems
 from stya2k_jax.metrics.fid import frechet_distance
 from stya2k_jax.metrics.inception import Inception
 from stya2k_jax.weights.model_files import save_encoder
@@ -45,7 +46,8 @@ def evaluated(given, output: Path, **changes) -> dict:
     protocol = Protocol(
         judge=folder / "judge", size_px=SIDE, inception=folder / "art.safetensors", **options
     )
-    evaluate(protocol, contents, styles, output, {"theirs": folder / "theirs"}, references=True)
+    systems = open_systems([f"theirs={folder / 'theirs'}"])
+    evaluate(protocol, contents, styles, output, systems, Options(references=True))
     return json.loads((output / "metrics.json").read_text())
 
 
@@ -91,7 +93,7 @@ def test_a_missing_network_or_too_small_pictures_are_refused_at_once(given, tmp_
             Protocol(judge=judge, measure=("ssim",), inception=Path("nowhere")),
             *given[1:],
             tmp_path / "out",
-            {"theirs": given[0] / "theirs"},
+            open_systems([f"theirs={given[0] / 'theirs'}"]),
         )
     assert not (tmp_path / "out").exists()
     with pytest.raises(UserError, match="FID needs pictures of 75 pixels; raise --size"):

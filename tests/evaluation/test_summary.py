@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stya2k_jax.evaluation.summary import bootstrap_interval, summarise
+from stya2k_jax.evaluation.summary import bootstrap_interval, summarize
 
 
 def as_rows(values: np.ndarray) -> list[dict]:
@@ -15,7 +15,7 @@ def as_rows(values: np.ndarray) -> list[dict]:
 
 def test_a_summary_is_numpys_mean_and_median_over_pairs_and_by_style():
     values = np.random.default_rng(0).gamma(2, size=(4, 3))
-    found = summarise(as_rows(values), ["loss", "absent"])
+    found = summarize(as_rows(values), ["loss", "absent"])
     assert list(found) == ["loss"] and found["loss"]["count"] == 12
     np.testing.assert_allclose(found["loss"]["mean"], values.mean())
     np.testing.assert_allclose(found["loss"]["median"], np.median(values))
@@ -25,7 +25,7 @@ def test_a_summary_is_numpys_mean_and_median_over_pairs_and_by_style():
 def test_the_order_of_pairs_changes_no_number():
     rows = as_rows(np.random.default_rng(1).gamma(2, size=(5, 4)))
     shuffled = [rows[i] for i in np.random.default_rng(2).permutation(len(rows))]
-    ours, theirs = summarise(rows, ["loss"])["loss"], summarise(shuffled, ["loss"])["loss"]
+    ours, theirs = summarize(rows, ["loss"])["loss"], summarize(shuffled, ["loss"])["loss"]
     for name in ("median", "ci95"):
         assert ours[name] == theirs[name]
     np.testing.assert_allclose(ours["mean"], theirs["mean"], rtol=1e-14)
@@ -36,6 +36,10 @@ def test_the_interval_is_that_of_the_normal_distribution_for_many_values():
     low, high = bootstrap_interval(values)
     half = 1.96 * values.std() / np.sqrt(400)
     np.testing.assert_allclose([low, high], values.mean() + [-half, half], atol=0.02)
+
+
+def test_of_one_pair_nothing_is_known_beyond_its_value():
+    assert bootstrap_interval(np.array([3.0])) == (3.0, 3.0)
 
 
 def test_equal_values_have_an_interval_without_width():

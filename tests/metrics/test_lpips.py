@@ -216,7 +216,7 @@ def test_the_command_joins_backbone_and_heads(published, tmp_path):
 def test_files_that_are_missing_are_named_with_where_they_are_published(published, tmp_path):
     with pytest.raises(WeightsError, match="(?s)No such file: .*alex.pth.*download.pytorch.org"):
         join(published[0], tmp_path / "alex.pth")
-    with pytest.raises(WeightsError, match="There is no LPIPS file .*convert_lpips --backbone"):
+    with pytest.raises(WeightsError, match="There is no LPIPS file .*convert-lpips --backbone"):
         load_lpips(tmp_path / "lpips.safetensors")
 
 
