@@ -34,7 +34,7 @@ from stya2k_jax.reports.paper_tables import beside_paper
 from stya2k_jax.reports.picture_grids import Thumbnails
 from stya2k_jax.reports.study_page import write_study
 from stya2k_jax.weights.loading import load
-from stya2k_jax.weights.parameters import weights_digest
+from stya2k_jax.weights.parameters import fingerprint_of_model
 
 SPEED_FILE = "speed.json"
 PAPER_NOTE = (
@@ -202,5 +202,5 @@ def _stylize(
     """Stylizes what is lacking, unless the folder's pictures are another model's."""
     model = load(checkpoint)
     used = {name: settings[name] for name in ("size_px", "crop", "contents", "styles")}
-    check_settings(folder, used | {"checkpoint": weights_digest(model)})
+    check_settings(folder, used | {"checkpoint": fingerprint_of_model(model)})
     stylize_pairs(Stylizer(model), judge, contents, styles, folder)

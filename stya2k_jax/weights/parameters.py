@@ -10,22 +10,14 @@ import numpy as np
 from flax import nnx
 
 from stya2k_jax.errors import WeightsError
+from stya2k_jax.files.digests import digest_of_bytes
 from stya2k_jax.network.model import StyA2K
-
-
-def weights_digest(model: StyA2K) -> str:
-    """Returns the first 16 digits of a sha256 over a model's architecture and parameters."""
-    found = hashlib.sha256(repr(model.architecture).encode())
-    for module in (model.encoder, model.painter):
-        for name, array in sorted(named_arrays(module).items()):
-            found.update(name.encode() + array.tobytes())
-    return found.hexdigest()[:16]
 
 
 def fingerprint_of_model(model: StyA2K) -> str:
     """Returns the SHA-256 of a model's architecture and numbers, in hex digits."""
     text = json.dumps(model.architecture.as_dict(), sort_keys=True)
-    return hashlib.sha256((text + fingerprint(nnx.state(model, nnx.Param))).encode()).hexdigest()
+    return digest_of_bytes((text + fingerprint(nnx.state(model, nnx.Param))).encode())
 
 
 def fingerprint(tree: Any) -> str:

@@ -5,9 +5,10 @@ is written last. Whatever else lies there, cut off or damaged, is not used. The 
 changes and is not in them: it lies once in the run's directory.
 """
 
+import itertools
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from stya2k_jax.files import directory_manifest as manifest
 from stya2k_jax.weights.parameters import named_leaves
 
 FOLDER = "checkpoints"
-DAMAGED_FOLDER = "checkpoints_damaged"
+DAMAGED_FOLDER = "damaged"  # inside, because `checkpoints` may be a link to another disk
 _TEMPORARY = ".orbax-checkpoint-tmp"  # Orbax's suffix of a directory that is being written
 _NONE, _FAILED = -1, -2  # instead of a step
 
@@ -49,6 +50,7 @@ class Checkpoints:
         keep: int | None = None,
         keep_every: int | None = None,
         read_only: bool = False,
+        unread: Sequence[str] = (),
     ):
         """Refers to `workdir/checkpoints`; nothing is read or made yet.
 
@@ -57,10 +59,11 @@ class Checkpoints:
           keep: how many of the latest stay (None: all).
           keep_every: steps that this divides stay as well (None: no others).
           read_only: leaves what a save in progress, or one cut off, has left behind.
+          unread: items that will not be restored, whose bytes need not be compared.
         """
         self.directory = Path(workdir).absolute() / FOLDER
-        self._damaged = Path(workdir).absolute() / DAMAGED_FOLDER
-        self._keep, self._keep_every, self._read_only = keep, keep_every, read_only
+        self._keep, self._keep_every = keep, keep_every
+        self._read_only, self._unread = read_only, unread
         self._opened = False
         self._latest: int | None = None
         self._saving: tuple[int, Future] | None = None
@@ -86,7 +89,7 @@ class Checkpoints:
 
         The first call compares files with manifests, from the newest step down. It names what is
         damaged or cut off in a warning and, unless `read_only`, moves it to
-        `workdir/checkpoints_damaged`. A save counts once it has been waited for.
+        `workdir/checkpoints/damaged`. A save counts once it has been waited for.
 
         Raises:
           CheckpointError: the directory cannot be made, or what is damaged not be moved.
@@ -95,10 +98,6 @@ class Checkpoints:
             step = self._agree(self._open)
             self._latest, self._opened = None if step == _NONE else step, True
         return self._latest
-
-    def items(self, step: int) -> list[str]:
-        """Returns the names of what a checkpoint holds."""
-        return sorted(ocp.checkpointables_metadata(self._path(step)).metadata)
 
     def save(self, step: int, **items: Any) -> None:
         """Starts saving pytrees of arrays under their names; returns before the disk is done.
@@ -206,7 +205,7 @@ class Checkpoints:
         path = self._path(step)
         if not path.is_dir():
             return _NONE
-        wrong = manifest.problems(path)
+        wrong = manifest.problems(path, self._unread)
         if not wrong:
             return step
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -214,9 +213,10 @@ class Checkpoints:
         if self._read_only:
             logger.warning("%s.", what)
         else:
-            self._damaged.mkdir(exist_ok=True)
-            names = (f"{step}{suffix}" for suffix in ("", *(f".{i}" for i in range(1, 1000))))
-            aside = next(x for x in map(self._damaged.joinpath, names) if not x.exists())
+            folder = self.directory / DAMAGED_FOLDER
+            folder.mkdir(exist_ok=True)
+            names = itertools.chain([f"{step}"], (f"{step}.{i}" for i in itertools.count(1)))
+            aside = next(x for x in map(folder.joinpath, names) if not x.exists())
             path.rename(aside)
             logger.warning("%s. It now lies in %s; delete it when you like.", what, aside)
         return _NONE

@@ -25,7 +25,7 @@ from stya2k_jax.reports.metric_tables import summary_table
 from stya2k_jax.reports.page import page
 from stya2k_jax.reports.paper_tables import clip_table
 from stya2k_jax.weights.loading import load
-from stya2k_jax.weights.parameters import weights_digest
+from stya2k_jax.weights.parameters import fingerprint_of_model
 
 PROTOCOL = (
     "Frames keep their size and are stylized one by one, without any regard to their neighbours; "
@@ -96,7 +96,7 @@ def evaluate_stability(
     for name, path in systems.items():
         if is_model(path):
             model, folders[name] = load(path), output / "stylized" / name
-            check_settings(folders[name], settings | {"checkpoint": weights_digest(model)})
+            check_settings(folders[name], settings | {"checkpoint": fingerprint_of_model(model)})
             stylize_clips(Stylizer(model), clips, named, folders[name])
     with jax.default_matmul_precision("highest"):  # accelerators would round LPIPS
         rows = measure_clips(results, clips, named, folders, lpips=network)
