@@ -69,18 +69,49 @@ def recolored(image: Image.Image, rng: np.random.Generator, amount: float) -> Im
     return image
 
 
+@dataclasses.dataclass(frozen=True)
+class BatchOptions:
+    """How pictures become batches.
+
+    Attributes:
+      batch_size: pairs in a batch.
+      load_size: side in pixels to which a picture is squashed.
+      crop_size: side in pixels of the crop.
+      seed: of the order, the crops and the mirroring.
+      workers: processes that decode pictures; 0 decodes in this one.
+      recolor: how far the styles' palettes are changed, as `recolored` takes it.
+
+    Raises:
+      UserError: crops larger than the pictures they are cut from, or a number that is too small or
+        too large.
+    """
+
+    batch_size: int
+    load_size: int
+    crop_size: int
+    seed: int
+    workers: int = 0
+    recolor: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.recolor <= 1:
+            raise UserError(f"recolor={self.recolor} must lie between 0, no change, and 1.")
+        for name, least in dict(load_size=1, crop_size=1, seed=0, workers=0).items():
+            if getattr(self, name) < least:
+                raise UserError(f"{name}={getattr(self, name)} is too small; use at least {least}.")
+        if self.crop_size > self.load_size:
+            raise UserError(
+                f"crop_size={self.crop_size} is larger than load_size={self.load_size}; a crop is "
+                "cut from a picture of load_size."
+            )
+
+
 def batches(
     content: Source,
     style: Source,
-    *,
-    batch_size: int,
-    load_size: int,
-    crop_size: int,
-    seed: int,
+    options: BatchOptions,
     start: int = 0,
-    workers: int = 0,
     rows: Sequence[int] | None = None,
-    recolor: float = 0.0,
 ) -> Iterator[Batch]:
     """Yields batches without end, from batch number `start` on.
 
@@ -90,73 +121,40 @@ def batches(
     Args:
       content: pictures to keep the structure of.
       style: pictures to take the style of.
-      batch_size: pairs in a batch.
-      load_size: side in pixels to which a picture is squashed.
-      crop_size: side in pixels of the crop.
-      seed: of the order, the crops and the mirroring.
+      options: sizes, seed and so on.
       start: how many batches have been used already.
-      workers: processes that decode pictures; 0 decodes in this one.
       rows: which rows of each batch to read, where several hosts share a batch; all by default.
         Row r of batch i is sample `i * batch_size + r` of the run, whoever reads it.
-      recolor: how far the styles' palettes are changed, as `recolored` takes it.
 
     Yields:
       `{"content": ..., "style": ...}`, uint8 `[rows, crop, crop, 3]`, and int64 `[rows]` by
       `"content_id"` and `"style_id"`, which pictures of the collections they show.
 
     Raises:
-      UserError: as `check_options`; or a worker process was killed.
+      UserError: a worker process was killed.
       PictureError: more than one percent of a collection cannot be read.
       ValueError: rows that a batch does not have.
     """
-    check_options(
-        load_size=load_size, crop_size=crop_size, seed=seed, workers=workers, recolor=recolor
-    )
-    rows = range(batch_size) if rows is None else rows
-    if not rows or not set(rows) <= set(range(batch_size)):
-        raise ValueError(f"batches: rows={list(rows)}; a batch has rows 0 to {batch_size - 1}.")
+    size = options.batch_size
+    rows = range(size) if rows is None else rows
+    if not rows or not set(rows) <= set(range(size)):
+        raise ValueError(f"batches: rows={list(rows)}; a batch has rows 0 to {size - 1}.")
     sources = {"content": content, "style": style}
-    amounts = {"content": 0.0, "style": recolor}
+    amounts = {"content": 0.0, "style": options.recolor}
     streams = [
         grain.MapDataset.range(len(source))
-        .seed(2 * seed + i)
+        .seed(2 * options.seed + i)
         .shuffle()
         .repeat()
-        .random_map(ReadAndCrop(source, kind, load_size, crop_size, amounts[kind]))
+        .random_map(ReadAndCrop(source, kind, options.load_size, options.crop_size, amounts[kind]))
         for i, (kind, source) in enumerate(sources.items())
     ]
     pairs = grain.experimental.ZipMapDataset(streams).map(_merge)
-    whole = len(pairs) // batch_size * batch_size  # "without end" is a very large number
-    by_row = [pairs[row:whole:batch_size] for row in rows]
+    whole = len(pairs) // size * size  # "without end" is a very large number
+    by_row = [pairs[row:whole:size] for row in rows]
     dataset = grain.experimental.ZipMapDataset(by_row).map(_stack)[start:]
     counters = {kind: Unreadable(source, kind) for kind, source in sources.items()}
-    return _checked(read_ahead(dataset, workers), counters)
-
-
-def check_options(
-    *, load_size: int, crop_size: int, seed: int, workers: int, recolor: float = 0.0
-) -> None:
-    """Checks what `batches` takes, before anything is opened.
-
-    Raises:
-      UserError: crops larger than the pictures they are cut from, or a number that is too small or
-        too large.
-    """
-    if not 0 <= recolor <= 1:
-        raise UserError(f"recolor={recolor} must lie between 0, no change, and 1.")
-    for name, value, least in (
-        ("load_size", load_size, 1),
-        ("crop_size", crop_size, 1),
-        ("seed", seed, 0),
-        ("workers", workers, 0),
-    ):
-        if value < least:
-            raise UserError(f"{name}={value} is too small; use at least {least}.")
-    if crop_size > load_size:
-        raise UserError(
-            f"crop_size={crop_size} is larger than load_size={load_size}; a crop is cut from a "
-            "picture of load_size."
-        )
+    return _checked(read_ahead(dataset, options.workers), counters)
 
 
 def _checked(found: Iterable[Batch], counters: dict[str, Unreadable]) -> Iterator[Batch]:

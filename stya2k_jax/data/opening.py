@@ -2,10 +2,9 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import ml_collections
 import numpy as np
 from PIL import Image
 
@@ -109,12 +108,12 @@ def open_source(name: str, kind: str, field: str = "") -> Source:
         raise PictureError(f"{field}: {error}") from error
 
 
-def open_sources(config: ml_collections.ConfigDict) -> list[Source]:
-    """Opens `config.content` and `config.style`; errors as `open_source` and `check_enough`."""
-    sources = [open_source(config[kind], kind) for kind in KINDS]
-    for kind, source in zip(KINDS, sources, strict=True):
-        check_enough(source, kind, config.batch_size)
-    return sources
+def open_sources(names: Mapping[str, str], batch_size: int) -> list[Source]:
+    """Opens contents and styles by their names; errors as `open_source` and `check_enough`."""
+    sources = {kind: open_source(names[kind], kind) for kind in KINDS}
+    for kind, source in sources.items():
+        check_enough(source, kind, batch_size)
+    return list(sources.values())
 
 
 def check_enough(source: Source, kind: str, batch_size: int) -> None:

@@ -6,11 +6,11 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.network.model import Painter
 from stya2k_jax.weights.parameters import named_arrays, with_arrays
 
-INITIALISATIONS = ("release", "matched")
+INITIALIZATIONS = ("release", "matched")
 LAST_LAYER = 0.05  # of the last kernel's usual size, so that first pictures lie in [0, 1]
 
 
-def initialise(painter: Painter, name: str, seed: int) -> Painter:
+def initialize(painter: Painter, name: str, seed: int) -> Painter:
     """Returns the painter with its first numbers.
 
     Args:
@@ -23,11 +23,11 @@ def initialise(painter: Painter, name: str, seed: int) -> Painter:
       seed: of the draw.
 
     Raises:
-      UserError: no such initialisation.
+      UserError: no such initialization.
     """
-    if name not in INITIALISATIONS:
+    if name not in INITIALIZATIONS:
         raise UserError(
-            f"initialisation={name!r} does not exist; choose one of {', '.join(INITIALISATIONS)}."
+            f"initialisation={name!r} does not exist; choose one of {', '.join(INITIALIZATIONS)}."
         )
     if name == "release":
         return painter
@@ -41,4 +41,4 @@ def initialise(painter: Painter, name: str, seed: int) -> Painter:
         elif array.ndim == 2:
             arrays[key] = np.eye(len(array), dtype=np.float32)
     arrays["decoder.conv1_1.bias"] = np.full(3, 0.5, np.float32)
-    return with_arrays(painter, arrays, "the initialised painter")
+    return with_arrays(painter, arrays, "the initialized painter")

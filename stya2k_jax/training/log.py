@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import optax
 from flax import nnx
 from tensorboardX import SummaryWriter
 
@@ -34,15 +33,9 @@ class Records:
     After a resume a step may stand in the file twice; its last line counts.
     """
 
-    def __init__(self, workdir: Path, schedule: optax.Schedule, batch_size: int):
-        """Opens the files for appending.
-
-        Args:
-          workdir: the run's directory.
-          schedule: gives the learning rate of a step.
-          batch_size: pictures in a step.
-        """
-        self._workdir, self._schedule, self._batch_size = Path(workdir), schedule, batch_size
+    def __init__(self, workdir: Path, batch_size: int):
+        """Takes the run's directory and the number of pictures in a step; opens nothing yet."""
+        self._workdir, self._batch_size = Path(workdir), batch_size
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._file = self._board = None
         self._last_time = time.perf_counter()
@@ -83,7 +76,6 @@ class Records:
                 "go on from it with a smaller learning rate, or look at the pictures."
             )
         now = time.perf_counter()
-        values["learning_rate"] = float(self._schedule(step - 1))
         values["images_per_second"] = self._batch_size / (now - self._last_time)
         self._last_time = now
         if self._file is None:
@@ -131,13 +123,17 @@ class Samples:
         self._stylize = stylize
 
     def save(
-        self, step: int, params: nnx.State, encoder: nnx.State, batch: dict[str, np.ndarray]
+        self,
+        step: int,
+        params: nnx.State,
+        frozen: dict[str, nnx.State],
+        batch: dict[str, np.ndarray],
     ) -> None:
         """Stylizes the first pictures of a batch of this process and writes the grid."""
         if jax.process_index() != 0:
             return
         # Only this process works on them, so nothing may lie on another one's devices.
-        params, encoder = on_one_device((params, encoder))
+        params, encoder = on_one_device((params, frozen["encoder"]))
         content, style = (np.asarray(batch[k])[: self._rows] for k in ("content", "style"))
         content, style = np.asarray(as_float(content)), np.asarray(as_float(style))
         stylized = np.asarray(self._stylize(params, encoder, content, style))

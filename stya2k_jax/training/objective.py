@@ -19,7 +19,7 @@ class LossWeights(NamedTuple):
     lambda_global: float = 10.0
     lambda_a2k: float = 1.25
     lambda_content: float = 0.0
-    norm: str = "mse"
+    loss_norm: str = "mse"
     global_taps: tuple[str, ...] = losses.GLOBAL_TAPS
     a2k_taps: tuple[str, ...] = MATCHED_TAPS
 
@@ -86,11 +86,11 @@ def loss_terms(
         )
     terms = {"loss_global": jnp.zeros(()), "loss_a2k": jnp.zeros(())}
     if weights.lambda_global:
-        value = losses.global_style_loss(stylized, style, weights.norm, weights.global_taps)
+        value = losses.global_style_loss(stylized, style, weights.loss_norm, weights.global_taps)
         terms["loss_global"] = weights.lambda_global * value
     if weights.lambda_a2k:
         targets = losses.a2k_targets(content, style, block_sizes, weights.a2k_taps)
-        value = losses.a2k_loss(stylized, targets, weights.norm)
+        value = losses.a2k_loss(stylized, targets, weights.loss_norm)
         terms["loss_a2k"] = weights.lambda_a2k * value
     if weights.lambda_content:
         terms["loss_content"] = weights.lambda_content * losses.content_loss(stylized, content)

@@ -42,16 +42,25 @@ def learning_rate_schedule(
     if name not in SCHEDULES:
         raise UserError(f"schedule={name!r} does not exist; choose one of {', '.join(SCHEDULES)}.")
 
-    def rate(step):
-        epoch = step * epochs / steps
-        if name == "code":
-            return learning_rate * 0.3 ** jnp.maximum(jnp.floor(epoch) - 1, 0)
-        if name == "paper":
-            decay = (epochs - epoch) / max(epochs - 2, 1)
-            return learning_rate * jnp.clip(decay, 0, 1)
-        return jnp.full_like(epoch, learning_rate)
+    if name == "constant":
+        return optax.constant_schedule(learning_rate)
+    if name == "code":
+        rates = [learning_rate * 0.3**i for i in range(max(epochs - 1, 1))]
+        boundaries = [_first_step(epoch, steps, epochs) for epoch in range(2, epochs)]
+        return optax.join_schedules([*map(optax.constant_schedule, rates)], boundaries)
+    full = optax.constant_schedule(learning_rate)
+    falling = max(epochs - 2, 1)  # epochs
+    start = _first_step(epochs - falling, steps, epochs)
+    if start >= steps:
+        return full
+    # The line from the end of the full epochs to 0, from its first whole step on.
+    first = learning_rate * (steps - start) * epochs / (steps * falling)
+    return optax.join_schedules([full, optax.linear_schedule(first, 0.0, steps - start)], [start])
 
-    return lambda step: rate(jnp.asarray(step, jnp.float32))
+
+def _first_step(epoch: int, steps: int, epochs: int) -> int:
+    """Returns the first step that lies in an epoch, both counted from 0."""
+    return -(-epoch * steps // epochs)
 
 
 def make_optimizer(
@@ -81,7 +90,11 @@ def new_state(
 
 
 def make_train_step(
-    loss_fn, optimizer: optax.GradientTransformation, mesh: Mesh, accumulate: int = 1
+    loss_fn,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    accumulate: int = 1,
+    schedule: optax.Schedule | None = None,
 ):
     """Builds `train_step(state, frozen, batch) -> (state, metrics)`, batches split over `mesh`.
 
@@ -93,6 +106,7 @@ def make_train_step(
       mesh: of `make_mesh`.
       accumulate: into how many parts each device's pictures are divided; gradients and metrics are
         the means over the parts, which are worked on one after the other in the memory of one.
+      schedule: the learning rate by step that the optimizer has; it is then one of the metrics.
     """
     everywhere, split = NamedSharding(mesh, jax.P()), by_picture(mesh)
     shardings = dict(in_shardings=(everywhere, everywhere, split), out_shardings=everywhere)
@@ -121,6 +135,8 @@ def make_train_step(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics |= {"grad_norm": optax.tree.norm(grads)}
+        if schedule is not None:
+            metrics |= {"learning_rate": jnp.asarray(schedule(state.step), jnp.float32)}
         return TrainState(state.step + 1, params, opt_state), metrics
 
     return train_step
