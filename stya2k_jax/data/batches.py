@@ -1,7 +1,7 @@
 """Training input: two collections of pictures become unpaired batches of crops (Sec. 4.1).
 
-Sample i is a function of the seed and of i alone: neither the number of worker processes, nor who
-reads which rows of a batch, nor where a run was resumed changes it.
+Sample i depends on the seed and on i alone. The number of worker processes, the hosts that share a
+batch and the step at which a run was resumed do not change it.
 """
 
 import dataclasses
@@ -55,11 +55,11 @@ class ReadAndCrop:
 
 
 def recolored(image: Image.Image, rng: np.random.Generator, amount: float) -> Image.Image:
-    """Changes a picture's palette at random, so that a few styles show many.
+    """Changes a picture's palette at random, so that few styles show many palettes.
 
-    Red, green and blue change places in a share `amount` of the pictures. Saturation is multiplied
-    by a factor between e^(-amount / 2) and e^amount, contrast by one between e^(-amount / 4) and
-    e^(amount / 2).
+    A share `amount` of the pictures gets red, green and blue in another order. Saturation is
+    multiplied by a factor between e^(-amount / 2) and e^amount, contrast by one between
+    e^(-amount / 4) and e^(amount / 2).
     """
     if rng.random() < amount:
         bands = image.split()
@@ -115,16 +115,16 @@ def batches(
 ) -> Iterator[Batch]:
     """Yields batches without end, from batch number `start` on.
 
-    Both collections are shuffled anew each epoch, each by itself, so that pairs keep changing. The
-    next picture takes the place of one that cannot be read; `unreadable` has the details.
+    Each collection is shuffled anew in each of its epochs, so that pairs keep changing. The next
+    picture replaces one that cannot be read; see `unreadable`.
 
     Args:
       content: pictures to keep the structure of.
       style: pictures to take the style of.
       options: sizes, seed and so on.
       start: how many batches have been used already.
-      rows: which rows of each batch to read, where several hosts share a batch; all by default.
-        Row r of batch i is sample `i * batch_size + r` of the run, whoever reads it.
+      rows: which rows of each batch to read, if several hosts share a batch; all by default. Row r
+        of batch i is sample `i * batch_size + r` of the run, whichever host reads it.
 
     Yields:
       `{"content": ..., "style": ...}`, uint8 `[rows, crop, crop, 3]`, and int64 `[rows]` by

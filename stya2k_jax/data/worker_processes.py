@@ -1,4 +1,4 @@
-"""Processes that read ahead: they end with the main process, and never leave it waiting."""
+"""Processes that read ahead. They end with the main process, and their death ends its waiting."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ from stya2k_jax.errors import UserError
 
 
 def read_ahead(dataset: grain.MapDataset, workers: int) -> Iterator[Any]:
-    """Yields the elements in order, read by `workers` processes; 0 reads in threads of this one.
+    """Yields the elements in order. `workers` processes read them, or threads if there are 0.
 
     Args:
       dataset: of elements that are large, such as batches.
@@ -54,8 +54,8 @@ def _closing(dataset: grain.IterDataset) -> Iterator[Any]:
 
 
 def _prepare_worker(index: int, count: int) -> None:
-    """Leaves it to the main process when a worker ends."""
-    # Ctrl-C and schedulers signal all processes; the main one saves first and needs no corpses.
+    """Lets the main process decide when this worker ends."""
+    # Signals go to all processes. The main process must save first, so workers ignore them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Grain's workers would go on for ever if the main process were killed.

@@ -1,4 +1,4 @@
-"""How a painter's numbers start."""
+"""The first numbers of a painter."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from stya2k_jax.network.model import Painter
 from stya2k_jax.weights.parameters import named_arrays, with_arrays
 
 INITIALIZATIONS = ("release", "matched")
-LAST_LAYER = 0.05  # of the last kernel's usual size, so that first pictures lie in [0, 1]
+LAST_LAYER = 0.05  # scales the last kernel, so that first pictures lie in [0, 1]
 
 
 def initialize(painter: Painter, name: str, seed: int) -> Painter:
@@ -15,11 +15,11 @@ def initialize(painter: Painter, name: str, seed: int) -> Painter:
 
     Args:
       painter: a fresh painter.
-      name: `"release"`, as in the released code: every convolution N(0, 0.02^2), as the painter is
-        made already. `"matched"`, for narrow networks, where that is too small to pass anything
-        on: 3x3 convolutions N(0, 2 / fan-in) and every 1x1 convolution the identity, so that the
-        modules start as a parameter-free attention on the tap's own features. The picture starts
-        close to grey.
+      name: `"release"` keeps what a fresh painter has, as in the released code: every convolution
+        N(0, 0.02^2). `"matched"` is for narrow networks, where these numbers are too small to pass
+        anything on: 3x3 convolutions are N(0, 2 / fan-in), and every 1x1 convolution is the
+        identity. The modules then start as parameter-free attention on the tap's own features, and
+        the picture starts close to grey.
       seed: of the draw.
 
     Raises:

@@ -31,11 +31,11 @@ class Task(NamedTuple):
 
     Attributes:
       name: of the trained network, under which checkpoints keep it.
-      network: the trained network, fresh.
+      network: the trained network, with its first numbers.
       loss_fn: `loss_fn(params, frozen, batch) -> (loss, metrics)`.
-      frozen: the numbers that `loss_fn` takes and that are never trained.
-      save_pictures: `save_pictures(step, params, frozen, batch)` writes what there is to see, of
-        this process's rows of the batch.
+      frozen: numbers that `loss_fn` needs and that are never trained.
+      save_pictures: `save_pictures(step, params, frozen, batch)` writes pictures of this process's
+        rows of the batch.
     """
 
     name: str
@@ -150,13 +150,13 @@ def fit(run: Run, checkpoints: Checkpoints, task: Task) -> tuple[int, nnx.State]
         for step in _progress_bar(done, steps) if run_step else ():
             pictures = devices.shard_batch(_pictures(batch), mesh)
             state, metrics = run_step(state, frozen, pictures)
-            # The device has its next step before the numbers of the last one are asked for.
+            # The device already has its next step when the last one's numbers are fetched.
             records.flush()
             records.put(step, metrics)
             checkpoints.check()
             last = stop.now() or step == steps
             if last or step % recipe.records.checkpoint_every == 0:
-                records.flush()  # refuses a step that is not finite
+                records.flush()  # raises if the step is not finite
                 checkpoints.save(step, **_items(task, state))
             if not stop.signal and (last or step % recipe.records.images_every == 0):
                 task.save_pictures(step, state.params, frozen, batch)

@@ -1,4 +1,4 @@
-"""What training minimizes: the losses of a batch, weighted, as one function of the parameters."""
+"""The objective: the weighted losses of a batch as one function of the parameters."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from stya2k_jax.training import losses
 
 
 class LossWeights(NamedTuple):
-    """The factors of Eq. 18 and of the content term, the norm of Eq. 16-17, the taps they sum."""
+    """The factors of Eq. 18 and of the content term, the norm of Eq. 16-17, and their taps."""
 
     lambda_global: float = 10.0
     lambda_a2k: float = 1.25
@@ -33,13 +33,13 @@ def make_loss(
 ):
     """Builds `loss_fn(params, frozen, batch) -> (loss, metrics)` (Eq. 18).
 
-    Only the modules' structure is used; their numbers come in as arguments.
+    Only the modules' structure is used; their numbers are arguments of `loss_fn`.
 
     Args:
       painter: what is learned.
       encoder: gives the features that the painter works on.
-      loss_encoder: gives the features that the loss compares; None for `encoder`, which is then
-        run once for both.
+      loss_encoder: gives the features that the loss compares. None means `encoder`, which then runs
+        once for both.
       architecture: gives the block sides.
       weights: of the terms.
 
@@ -98,7 +98,7 @@ def loss_terms(
 
 
 def freeze(encoder: Encoder, loss_encoder: nnx.Module | None) -> dict[str, nnx.State]:
-    """Returns the numbers of the networks that are never trained, as the loss takes them."""
+    """Returns the numbers of the frozen networks, as the loss takes them."""
     frozen = {"encoder": nnx.state(encoder)}
     if loss_encoder is not None:
         frozen["loss_encoder"] = nnx.state(loss_encoder)

@@ -1,4 +1,4 @@
-"""How a run was started, kept in its directory: a run that goes on does so in the same way."""
+"""The directory of a run: it keeps how the run was started, and belongs to one run at a time."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from stya2k_jax.weights.parameters import fingerprint
 from stya2k_jax.weights.run_checkpoints import FOLDER
 
 CONFIG_FILE = "config.json"
-# Fields that change no number, so that a run may go on with others.
+# Fields that change no number: a run may go on with other values.
 FREE_FIELDS = ("workers", "checkpoint_every", "keep_checkpoints", "keep_every", "images_every")
 
 # No directory has these before it is a run's.
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 def settings_of(
     config: dict[str, Any], sources: Sequence[Source], networks: dict[str, nnx.State]
 ) -> dict[str, dict[str, Any]]:
-    """Returns all that decides over the numbers of a run: the config, and what its paths lead to.
+    """Returns everything that decides a run's numbers: the config, and what its paths lead to.
 
     Args:
       config: all fields of the run's config, ready for JSON.

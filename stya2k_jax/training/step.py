@@ -1,4 +1,4 @@
-"""The training step: what is learned, the learning rate, the loss and its gradient."""
+"""The training step: state, learning rate, optimizer, gradient."""
 
 from functools import partial
 from typing import NamedTuple
@@ -17,7 +17,7 @@ SCHEDULES = ("code", "paper", "constant")
 
 
 class TrainState(NamedTuple):
-    """Everything that a step changes; the encoder is not in here."""
+    """Everything that a step changes. The encoder is not part of it."""
 
     step: jax.Array
     params: nnx.State
@@ -33,8 +33,8 @@ def learning_rate_schedule(
       name: `"code"`, as in the release: two epochs at full rate, then x0.3 after each epoch.
         `"paper"`: two epochs at full rate, then linearly to 0. `"constant"`.
       learning_rate: the full rate.
-      steps: of the whole training.
-      epochs: into how many parts the steps are divided.
+      steps: number of steps of the whole training.
+      epochs: number of epochs.
 
     Raises:
       UserError: no such schedule.
@@ -70,7 +70,7 @@ def make_optimizer(
 
     Gradients longer than `clip_norm` are shortened to it (None: never, as in the release).
     """
-    # A chain in any case: its state has the same names, so that a run may go on with another norm.
+    # Always a chain: its state then has the same names, so that a run may go on with another norm.
     clip = optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm)
     return optax.chain(clip, optax.adam(schedule, b1=0.9, b2=0.999, eps=1e-8))
 
@@ -80,7 +80,7 @@ def new_state(
 ) -> TrainState:
     """Returns the state before the first step, the same on every device of the mesh.
 
-    With several processes it is that of the first: others may have rounded differently.
+    With several processes all take the first one's numbers: others may have rounded differently.
     """
     params = jax.tree.map(jnp.copy, nnx.state(network))  # a step donates its state
     if jax.process_count() > 1:
@@ -104,8 +104,8 @@ def make_train_step(
       loss_fn: `loss_fn(params, frozen, batch) -> (loss, metrics)`, means over the batch.
       optimizer: changes the parameters.
       mesh: of `make_mesh`.
-      accumulate: into how many parts each device's pictures are divided; gradients and metrics are
-        the means over the parts, which are worked on one after the other in the memory of one.
+      accumulate: number of parts of each device's pictures. The parts are computed one after the
+        other in the memory of one; gradients and metrics are means over them.
       schedule: the learning rate by step that the optimizer has; it is then one of the metrics.
     """
     everywhere, split = NamedSharding(mesh, jax.P()), by_picture(mesh)

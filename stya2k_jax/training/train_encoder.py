@@ -26,16 +26,16 @@ from stya2k_jax.training.student import HEADS_FILE, Student, new_student
 from stya2k_jax.weights.model_files import load_encoder, save_encoder, save_module
 from stya2k_jax.weights.parameters import named_arrays, with_arrays
 
-FITTED_OVER = 40  # pictures of each folder, to which the student is fitted at the start
-FLOOR = 0.2  # of a layer's median: weaker channels are not made as strong as the rest
-NORMALIZED_OVER = 128  # pictures of the content folder, whose mean activation becomes 1
+FITTED_OVER = 40  # pictures of each folder; the student is fitted to them at the start
+FLOOR = 0.2  # times a layer's median: channels below it stay weaker than the rest
+NORMALIZED_OVER = 128  # contents, over which the mean activation becomes 1
 NORMALIZED_PX = 256  # side of their squares
 
 
 def make_loss(student: Student, teacher: Encoder):
     """Builds `loss_fn(params, frozen, batch)`: mean squared errors, summed over the five taps.
 
-    Contents and styles of the batch are both shown.
+    It shows contents and styles of the batch.
     """
     student_graph, teacher_graph = nnx.graphdef(student), nnx.graphdef(teacher)
 
@@ -59,8 +59,9 @@ def distil(
 
     Args:
       config: as `configs/encoder_mini.py` gives it.
-      workdir: receives what `loop.fit` writes and, at the end, `encoder.safetensors`, rescaled so
-        that every channel but the weak has a mean activation of 1 over contents, and the heads.
+      workdir: receives what `loop.fit` writes and, at the end, the heads and
+        `encoder.safetensors`. The encoder is rescaled: every channel that is not weak has a mean
+        activation of 1 over contents.
       allow_changes: config fields in which a run that goes on may differ from before.
 
     Returns:
@@ -107,7 +108,7 @@ def start_student(
     teacher_architecture: Architecture,
     sources: Sequence[Source],
 ) -> Student:
-    """Returns a student that is fitted to the teacher layer by layer, on pictures of the sources.
+    """Returns a student fitted to the teacher layer by layer, on pictures of the sources.
 
     Args:
       architecture: of the student.
@@ -124,7 +125,10 @@ def start_student(
 
 
 def rescaled(student: Student, pictures: Iterable[np.ndarray]) -> Student:
-    """Gives every channel of the encoder a mean activation of 1, weak ones less; heads undo it."""
+    """Rescales the encoder's channels to a mean activation of 1, weak ones to less.
+
+    The heads undo this, so that the estimates stay.
+    """
     encoder, factors = normalise_encoder(student.encoder, pictures, FLOOR)
     arrays = named_arrays(student.heads)
     for tap, conv in zip(TAPS, [n for n in CONVOLUTIONS if n.endswith("_1")], strict=True):

@@ -1,4 +1,4 @@
-"""One training run of a painter in a directory: from a config to a model that can be opened."""
+"""Trains a painter in a directory: from a config to a model that can be loaded."""
 
 import dataclasses
 import os
@@ -35,8 +35,8 @@ def train(
 
     Args:
       config: as `configs/a2k.py` gives it.
-      workdir: receives what `fit` writes, and once the encoder and the architecture, so that the
-        directory is a model that `stya2k_jax.load` opens.
+      workdir: receives what `fit` writes, the encoder and the architecture. So the directory is a
+        model that `stya2k_jax.load` loads.
       allow_changes: config fields in which a run that goes on may differ from before.
 
     Returns:
@@ -117,7 +117,7 @@ def _painter(options: NetworkOptions, architecture: Architecture) -> Painter:
 
 
 def _check_loss(loss_fn, painter: Painter, frozen: dict, options: BatchOptions) -> None:
-    """Traces the loss once, so that what it refuses is known before anything is written."""
+    """Traces the loss once, so that it raises before anything is written."""
     shape = (options.batch_size, options.crop_size, options.crop_size, 3)
     batch = {kind: jax.ShapeDtypeStruct(shape, np.uint8) for kind in ("content", "style")}
     jax.eval_shape(loss_fn, nnx.state(painter), frozen, batch)

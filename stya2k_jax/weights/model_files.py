@@ -1,4 +1,4 @@
-"""Modules to and from named arrays, and the safetensors files that hold them.
+"""Writes modules to safetensors files and reads them back.
 
 A model directory has `encoder.safetensors` and, when it holds more than an encoder,
 `painter.safetensors`; a model file has both in one. Each file carries the architecture it belongs

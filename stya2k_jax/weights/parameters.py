@@ -79,9 +79,9 @@ def differences(
 
 
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    """Returns a pytree's leaves with their paths as names, such as `"color.kernel"`."""
+    """Returns a pytree's leaves with their names, such as `"color.kernel"`."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    # Where a path leads into a Variable, its last step says only "value" and is left out.
+    # The path into a Variable ends in "value", which is left out.
     return [
         (jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value"), leaf)
         for path, leaf in leaves
