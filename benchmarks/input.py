@@ -17,7 +17,7 @@ from absl import flags
 from PIL import Image
 
 from stya2k_jax.commands import command_line
-from stya2k_jax.data.batches import batches
+from stya2k_jax.data.batches import BatchOptions, batches
 from stya2k_jax.data.opening import ARRAY_RECORDS, open_source
 from stya2k_jax.data.packing import write_shards
 from stya2k_jax.data.source import Source
@@ -57,14 +57,8 @@ def main(_) -> None:
 
 def images_per_second(source: Source, workers: int) -> float:
     """Times batches of one stream, after as many that start it and empty its buffers."""
-    stream = batches(
-        *(source, source),
-        batch_size=BATCH_SIZE,
-        load_size=LOAD_SIZE,
-        crop_size=CROP_SIZE,
-        seed=0,
-        workers=workers,
-    )
+    options = BatchOptions(BATCH_SIZE, LOAD_SIZE, CROP_SIZE, seed=0, workers=workers)
+    stream = batches(source, source, options)
     for _ in itertools.islice(stream, BATCHES.value):
         pass
     start = time.perf_counter()

@@ -1,6 +1,7 @@
 """PyTorch weight files: .pth and .safetensors."""
 
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -26,19 +27,24 @@ def read_state_dict(path: Path) -> StateDict:
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path} does not exist or is not a file; give the path of a .pth file.")
-    arrays = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    arrays = _read_safetensors(path) if is_safetensors(path) else _read_pth(path)
     return {name.removeprefix("module."): array for name, array in arrays.items()}
 
 
 def save_state_dict(path: Path, state_dict: Mapping[str, np.ndarray]) -> None:
     """Writes a state dict as `.pth`, which needs PyTorch, or `.safetensors`; whole or not."""
     arrays = {name: np.ascontiguousarray(array) for name, array in state_dict.items()}
-    if Path(path).suffix == ".safetensors":
+    if is_safetensors(path):
         write_whole(path, lambda name: save_file(arrays, name))
         return
     torch = require("torch", "torch", f"{path}: a .pth file")
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     write_whole(path, lambda name: torch.save(tensors, name))
+
+
+def is_safetensors(path: str | PathLike) -> bool:
+    """Returns whether a file's name says so, in small or capital letters."""
+    return Path(path).suffix.lower() == ".safetensors"
 
 
 def _read_safetensors(path: Path) -> StateDict:

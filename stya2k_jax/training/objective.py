@@ -1,4 +1,4 @@
-"""What training minimizes: the losses of a batch, weighted, as one function of the parameters."""
+"""The objective: the weighted losses of a batch as one function of the parameters."""
 
 from typing import NamedTuple
 
@@ -14,12 +14,12 @@ from stya2k_jax.training import losses
 
 
 class LossWeights(NamedTuple):
-    """The factors of Eq. 18 and of the content term, the norm of Eq. 16-17, the taps they sum."""
+    """The factors of Eq. 18 and of the content term, the norm of Eq. 16-17, and their taps."""
 
     lambda_global: float = 10.0
     lambda_a2k: float = 1.25
     lambda_content: float = 0.0
-    norm: str = "mse"
+    loss_norm: str = "mse"
     global_taps: tuple[str, ...] = losses.GLOBAL_TAPS
     a2k_taps: tuple[str, ...] = MATCHED_TAPS
 
@@ -33,13 +33,13 @@ def make_loss(
 ):
     """Builds `loss_fn(params, frozen, batch) -> (loss, metrics)` (Eq. 18).
 
-    Only the modules' structure is used; their numbers come in as arguments.
+    Only the modules' structure is used; their numbers are arguments of `loss_fn`.
 
     Args:
       painter: what is learned.
       encoder: gives the features that the painter works on.
-      loss_encoder: gives the features that the loss compares; None for `encoder`, which is then
-        run once for both.
+      loss_encoder: gives the features that the loss compares. None means `encoder`, which then runs
+        once for both.
       architecture: gives the block sides.
       weights: of the terms.
 
@@ -86,11 +86,11 @@ def loss_terms(
         )
     terms = {"loss_global": jnp.zeros(()), "loss_a2k": jnp.zeros(())}
     if weights.lambda_global:
-        value = losses.global_style_loss(stylized, style, weights.norm, weights.global_taps)
+        value = losses.global_style_loss(stylized, style, weights.loss_norm, weights.global_taps)
         terms["loss_global"] = weights.lambda_global * value
     if weights.lambda_a2k:
         targets = losses.a2k_targets(content, style, block_sizes, weights.a2k_taps)
-        value = losses.a2k_loss(stylized, targets, weights.norm)
+        value = losses.a2k_loss(stylized, targets, weights.loss_norm)
         terms["loss_a2k"] = weights.lambda_a2k * value
     if weights.lambda_content:
         terms["loss_content"] = weights.lambda_content * losses.content_loss(stylized, content)
@@ -98,7 +98,7 @@ def loss_terms(
 
 
 def freeze(encoder: Encoder, loss_encoder: nnx.Module | None) -> dict[str, nnx.State]:
-    """Returns the numbers of the networks that are never trained, as the loss takes them."""
+    """Returns the numbers of the frozen networks, as the loss takes them."""
     frozen = {"encoder": nnx.state(encoder)}
     if loss_encoder is not None:
         frozen["loss_encoder"] = nnx.state(loss_encoder)

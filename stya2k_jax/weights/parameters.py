@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 
 from stya2k_jax.errors import WeightsError
+from stya2k_jax.files.digests import digest_of_bytes
 from stya2k_jax.network.model import StyA2K
 
 Module = TypeVar("Module", bound=nnx.Module)
@@ -18,7 +19,7 @@ Module = TypeVar("Module", bound=nnx.Module)
 def fingerprint_of_model(model: StyA2K) -> str:
     """Returns the SHA-256 of a model's architecture and numbers, in hex digits."""
     text = json.dumps(model.architecture.as_dict(), sort_keys=True)
-    return hashlib.sha256((text + fingerprint(nnx.state(model, nnx.Param))).encode()).hexdigest()
+    return digest_of_bytes((text + fingerprint(nnx.state(model, nnx.Param))).encode())
 
 
 def fingerprint(tree: Any) -> str:
@@ -80,9 +81,9 @@ def differences(
 
 
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    """Returns a pytree's leaves with their paths as names, such as `"color.kernel"`."""
+    """Returns a pytree's leaves with their names, such as `"color.kernel"`."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    # Where a path leads into a Variable, its last step says only "value" and is left out.
+    # The path into a Variable ends in "value", which is left out.
     return [
         (jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value"), leaf)
         for path, leaf in leaves

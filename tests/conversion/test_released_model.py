@@ -115,6 +115,12 @@ def test_the_real_encoder_of_16_bit_kernels_is_converted_without_loss():
 # ---------------------------------------------------------------- files
 
 
+def test_the_suffix_may_be_in_capital_letters(tmp_path):
+    weights = {"0.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    save_file(weights, tmp_path / "X.SAFETENSORS")
+    assert_same_bits(read_state_dict(tmp_path / "X.SAFETENSORS"), weights)
+
+
 @each_format
 def test_the_prefix_of_dataparallel_is_taken_off(suffix, tmp_path):
     weights = small_model()[1]["A2K"]

@@ -13,6 +13,7 @@ import numpy as np
 
 import stya2k_jax
 from stya2k_jax.weights.parameters import fingerprint, named_arrays
+from stya2k_jax.weights.run_checkpoints import DAMAGED_FOLDER
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.training_runs import rows_of
@@ -121,7 +122,7 @@ def last_row(workdir: Path) -> int:
 def is_saving(workdir: Path) -> bool:
     """Tells whether a checkpoint is being written: its name is not a plain number yet."""
     folder = workdir / "checkpoints"
-    return folder.is_dir() and any(not path.name.isdigit() for path in folder.iterdir())
+    return any(not path.name.isdigit() for path in folder.glob("*") if path.name != DAMAGED_FOLDER)
 
 
 def losses_of(workdir: Path) -> dict[int, tuple[float, ...]]:

@@ -1,5 +1,6 @@
 """The training step: its laws, its schedules, and that it can learn."""
 
+from fractions import Fraction
 from functools import cache
 
 import jax
@@ -15,15 +16,15 @@ from stya2k_jax.network.architecture import MATCHED_TAPS, Architecture
 from stya2k_jax.network.model import new_encoder, new_painter
 from stya2k_jax.training import objective
 from stya2k_jax.training import step as training
-from stya2k_jax.training.devices import make_mesh, shard_batch, split_into_parts
+from stya2k_jax.training.devices import make_mesh, on_every_device, shard_batch, split_into_parts
 from tests.support.small_model import WIDTH, pictures
 
 ARCHITECTURE = Architecture(width=WIDTH)
 
 
-def mesh_of(devices: int) -> jax.sharding.Mesh:
+def mesh_of(count: int) -> jax.sharding.Mesh:
     return jax.make_mesh(
-        (devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices]
+        (count,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:count]
     )
 
 
@@ -38,28 +39,28 @@ def modules():
 
 
 @cache
-def compiled_step(devices: int, learning_rate: float):
+def compiled_step(count: int, learning_rate: float):
     painter, encoder = modules()
     loss_fn = objective.make_loss(painter, encoder, None, ARCHITECTURE, objective.LossWeights())
     optimizer = training.make_optimizer(learning_rate)
-    return training.make_train_step(loss_fn, optimizer, mesh_of(devices)), optimizer
+    return training.make_train_step(loss_fn, optimizer, mesh_of(count)), optimizer
 
 
-def run(steps: int, devices: int = 1, learning_rate: float = 2e-4, same_batch: bool = False):
+def run(steps: int, count: int = 1, learning_rate: float = 2e-4, same_batch: bool = False):
     """Trains a fresh model; returns the state, the metrics of each step and the frozen weights."""
     painter, encoder = modules()
-    train_step, optimizer = compiled_step(devices, learning_rate)
-    state = training.new_state(painter, optimizer, mesh_of(devices))
+    train_step, optimizer = compiled_step(count, learning_rate)
+    state = training.new_state(painter, optimizer, mesh_of(count))
     frozen, rows = objective.freeze(encoder, None), []
     for i in range(steps):
-        batch = shard_batch(batch_of(0 if same_batch else i), mesh_of(devices))
+        batch = shard_batch(batch_of(0 if same_batch else i), mesh_of(count))
         state, metrics = train_step(state, frozen, batch)
         rows.append(jax.device_get(metrics))
     return state, rows, frozen
 
 
 def test_one_device_and_four_give_the_same_training():
-    (one, rows_one, _), (four, rows_four, _) = run(3), run(3, devices=4)
+    (one, rows_one, _), (four, rows_four, _) = run(3), run(3, count=4)
     for a, b in zip(rows_one, rows_four, strict=True):
         for name in a:
             np.testing.assert_allclose(a[name], b[name], rtol=1e-4, err_msg=name)
@@ -208,6 +209,57 @@ def test_the_papers_schedule_falls_linearly_to_zero_from_the_third_epoch():
     rate = training.learning_rate_schedule("paper", 2e-4, steps=50, epochs=5)
     expected = [2e-4] * 20 + [2e-4 * (50 - i) / 30 for i in range(20, 51)]
     np.testing.assert_allclose([rate(i) for i in range(51)], expected, rtol=1e-5, atol=1e-12)
+
+
+STEPS = [*range(1, 201), 1000, 15_600, 51_739, 413_915]
+
+
+def around(steps: int, epochs: int) -> np.ndarray:
+    """Returns the steps around the starts of all epochs, and the first and last few."""
+    starts = [-(-epoch * steps // epochs) for epoch in range(epochs + 1)]
+    near = {start + i for start in starts for i in range(-2, 3)}
+    return np.array(sorted(near & set(range(steps))), np.int32)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 7])
+def test_compiled_schedules_change_at_the_step_that_whole_numbers_give(epochs):
+    at = [around(steps, epochs) for steps in STEPS]
+    for name in ("code", "paper"):
+        schedules = [training.learning_rate_schedule(name, 1.0, steps, epochs) for steps in STEPS]
+        # In one program, which is quicker to compile than two hundred.
+        rates = jax.jit(
+            lambda at, all_of=schedules: [rate(i) for rate, i in zip(all_of, at, strict=True)]
+        )(at)
+        for steps, given, found in zip(STEPS, at, rates, strict=True):
+            if name == "code":
+                expected = [0.3 ** max(int(i) * epochs // steps - 1, 0) for i in given]
+            else:
+                left = [epochs * Fraction(steps - int(i), steps) for i in given]
+                expected = [float(min(x / max(epochs - 2, 1), 1)) for x in left]
+            np.testing.assert_allclose(
+                np.broadcast_to(found, given.shape),
+                expected,
+                rtol=1e-6,
+                atol=2e-7,
+                err_msg=str(steps),
+            )
+
+
+def test_the_rate_that_a_step_reports_is_the_one_it_used():
+    schedule = training.learning_rate_schedule("code", 0.5, steps=100)
+    mesh, params = mesh_of(1), {"w": jnp.zeros(())}
+
+    def loss_fn(params, frozen, batch):
+        return params["w"], {"loss": params["w"]}  # of gradient 1
+
+    optimizer = optax.sgd(schedule)
+    step = training.make_train_step(loss_fn, optimizer, mesh, schedule=schedule)
+    state = training.TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+    for i in range(100):
+        before = float(state.params["w"])
+        state, metrics = step(on_every_device(state, mesh), {}, {})
+        np.testing.assert_allclose(before - state.params["w"], metrics["learning_rate"], rtol=1e-4)
+        np.testing.assert_allclose(metrics["learning_rate"], 0.5 * 0.3 ** max(i // 20 - 1, 0))
 
 
 def test_a_constant_schedule_is_constant_and_others_are_refused():

@@ -70,9 +70,8 @@ def test_a_run_is_a_model_that_load_opens(unbroken):
 
 
 def test_the_encoder_lies_in_the_directory_once_and_in_no_checkpoint(unbroken):
-    with Checkpoints(unbroken, read_only=True) as checkpoints:
-        items = checkpoints.items(4)
-    assert items == ["painter", "training"]
+    names = [path.name for path in (unbroken / "checkpoints" / "4").iterdir() if path.is_dir()]
+    assert sorted(names) == ["painter", "training"]
     assert len(list(unbroken.rglob("encoder.safetensors"))) == 1
 
 

@@ -31,7 +31,7 @@ def save(workdir: Path, *steps: int, **options) -> None:
 
 
 def steps_in(workdir: Path) -> list[int]:
-    return sorted(int(name) for name in os.listdir(workdir / FOLDER))
+    return sorted(int(name) for name in os.listdir(workdir / FOLDER) if name != DAMAGED_FOLDER)
 
 
 def newest(workdir: Path) -> int | None:
@@ -91,7 +91,6 @@ def answer_of(process: subprocess.Popen) -> dict:
 def test_what_was_saved_is_restored(saved_run):
     with Checkpoints(saved_run, read_only=True) as checkpoints:
         assert checkpoints.latest() == 2
-        assert checkpoints.items(2) == ["painter", "training"]
         check_items(checkpoints, 1)
         check_items(checkpoints, 2)
 
@@ -178,7 +177,7 @@ def test_a_damaged_step_is_saved_again_and_the_damaged_one_lies_aside(workdir, w
         (workdir / FOLDER / "2" / "_CHECKPOINT_METADATA").write_text(aside)
         with Checkpoints(workdir) as checkpoints:
             assert checkpoints.latest() == 1
-            moved = workdir / DAMAGED_FOLDER / aside
+            moved = workdir / FOLDER / DAMAGED_FOLDER / aside
             assert f"It now lies in {moved}; delete it when you like." in warnings()
             assert (moved / "_CHECKPOINT_METADATA").read_text() == aside
             checkpoints.save(2, **items_of(2))
@@ -186,6 +185,47 @@ def test_a_damaged_step_is_saved_again_and_the_damaged_one_lies_aside(workdir, w
             assert checkpoints.latest() == 2
             check_items(checkpoints, 2)
     assert steps_in(workdir) == [1, 2]
+
+
+@pytest.mark.parametrize("disk", ["/dev/shm", None])
+def test_a_damaged_step_stays_on_the_disk_that_the_folder_is_a_link_to(
+    workdir, warnings, monkeypatch, disk
+):
+    with tempfile.TemporaryDirectory(dir=disk if disk and os.path.isdir(disk) else None) as other:
+        target, rename = Path(other) / "of a run", os.rename
+        shutil.move(workdir / FOLDER, target)
+        (workdir / FOLDER).symlink_to(target)
+
+        def within_a_disk(source, aside):
+            if not Path(aside).resolve().is_relative_to(other):
+                raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+            rename(source, aside)
+
+        monkeypatch.setattr(os, "rename", within_a_disk)
+        (target / "2" / "_CHECKPOINT_METADATA").write_text("damaged")
+        with Checkpoints(workdir) as checkpoints:
+            assert checkpoints.latest() == 1
+            checkpoints.save(2, **items_of(2))
+            checkpoints.wait()
+            check_items(checkpoints, 2)
+        assert (target / DAMAGED_FOLDER / "2").is_dir()
+        assert "It now lies in" in warnings()
+
+
+def test_bytes_of_items_that_are_not_read_are_not_compared(workdir, monkeypatch):
+    looked_at, hash_of = [], manifest._description
+    monkeypatch.setattr(
+        manifest, "_description", lambda path: looked_at.append(path) or hash_of(path)
+    )
+    folder = workdir / FOLDER / "2"
+    with Checkpoints(workdir, read_only=True, unread=["training"]) as checkpoints:
+        assert checkpoints.latest() == 2
+    folders = {path.relative_to(folder).parts[0] for path in looked_at}
+    assert "painter" in folders and "training" not in folders
+    (largest,) = sorted(files_of(folder / "training"), key=lambda path: path.stat().st_size)[-1:]
+    largest.write_bytes(largest.read_bytes()[:-1])  # names and sizes are compared
+    with Checkpoints(workdir, read_only=True, unread=["training"]) as checkpoints:
+        assert checkpoints.latest() == 1
 
 
 def test_an_older_damaged_step_is_saved_again_too(workdir, warnings):
@@ -417,7 +457,7 @@ def test_checkpoints_go_from_one_process_to_two_and_back(workdir):
     for process in processes:
         assert answer_of(process) == {"found": 1, "saved": 4}
     assert steps_in(workdir) == [3, 4]
-    assert os.listdir(workdir / DAMAGED_FOLDER) == ["2"]
+    assert os.listdir(workdir / FOLDER / DAMAGED_FOLDER) == ["2"]
     with Checkpoints(workdir) as checkpoints:
         assert checkpoints.latest() == 4
         check_items(checkpoints, 4)
