@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Compiling takes most of the time and one core, so files are tested side by side.
-PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
+# Compiling takes most of the time and one core, so files are tested side by side, the longest
+# first (tests/conftest.py).
+PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 # Tests compile more than they compute: XLA spends most of its time on optimising what runs once.
 QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 DEMO := demo

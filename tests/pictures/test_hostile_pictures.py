@@ -1,6 +1,7 @@
 """Pictures that are broken, or meant to break something: all are refused by name or stylized.
 
-`STYA2K_MUTANTS=2000 pytest tests/test_hostile_pictures.py` draws more of the damaged files.
+`STYA2K_MUTANTS=2000 pytest tests/pictures/test_hostile_pictures.py` draws more
+damaged files.
 """
 
 import os

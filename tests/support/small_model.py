@@ -59,6 +59,7 @@ class Stages(NamedTuple):
     stylized: jax.Array
 
 
+@cache  # by model: tests of one size share a program
 def staged(model: StyA2K) -> Callable[[np.ndarray, np.ndarray], Stages]:
     """Returns a compiled forward pass that keeps its stages."""
     graph, state = nnx.split(model)

@@ -17,7 +17,9 @@ from stya2k_jax.network.model import new_encoder, new_painter
 from stya2k_jax.training import objective
 from stya2k_jax.training import step as training
 from stya2k_jax.training.devices import make_mesh, on_every_device, shard_batch, split_into_parts
-from tests.support.small_model import WIDTH, pictures
+from tests.support import rounding
+from tests.support.reference_weights import recipe_weights
+from tests.support.small_model import WIDTH, encode, pictures
 
 ARCHITECTURE = Architecture(width=WIDTH)
 
@@ -39,56 +41,52 @@ def modules():
 
 
 @cache
-def compiled_step(count: int, learning_rate: float):
+def compiled_step(optimizer: str, count: int = 1, accumulate: int = 1):
+    """Returns a step on so many devices, and its optimizer."""
     painter, encoder = modules()
     loss_fn = objective.make_loss(painter, encoder, None, ARCHITECTURE, objective.LossWeights())
-    optimizer = training.make_optimizer(learning_rate)
-    return training.make_train_step(loss_fn, optimizer, mesh_of(count)), optimizer
+    transform = {"adam": training.make_optimizer(2e-3), "sgd": optax.sgd(1e-4)}[optimizer]
+    step = training.make_train_step(loss_fn, transform, mesh_of(count), accumulate)
+    return step, transform
 
 
-def run(steps: int, count: int = 1, learning_rate: float = 2e-4, same_batch: bool = False):
-    """Trains a fresh model; returns the state, the metrics of each step and the frozen weights."""
+def run(steps: int, optimizer: str, count: int = 1, accumulate: int = 1, same_batch: bool = False):
+    """Trains a fresh model; returns the state and the metrics of each step."""
     painter, encoder = modules()
-    train_step, optimizer = compiled_step(count, learning_rate)
-    state = training.new_state(painter, optimizer, mesh_of(count))
+    train_step, transform = compiled_step(optimizer, count, accumulate)
+    state = training.new_state(painter, transform, mesh_of(count))
     frozen, rows = objective.freeze(encoder, None), []
     for i in range(steps):
         batch = shard_batch(batch_of(0 if same_batch else i), mesh_of(count))
         state, metrics = train_step(state, frozen, batch)
         rows.append(jax.device_get(metrics))
-    return state, rows, frozen
+    return state, rows
 
 
-def test_one_device_and_four_give_the_same_training():
-    (one, rows_one, _), (four, rows_four, _) = run(3), run(3, count=4)
-    for a, b in zip(rows_one, rows_four, strict=True):
+def flat(params: nnx.State) -> np.ndarray:
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])
+
+
+@pytest.mark.parametrize(("count", "accumulate"), [(4, 1), (2, 2)])
+def test_devices_and_parts_of_a_batch_give_the_training_of_one(count, accumulate):
+    # By SGD, since Adam turns gradients that are rounding errors into whole steps.
+    (one, rows), (several, other_rows) = run(3, "sgd"), run(3, "sgd", count, accumulate)
+    for a, b in zip(rows, other_rows, strict=True):
         for name in a:
-            np.testing.assert_allclose(a[name], b[name], rtol=1e-4, err_msg=name)
-    for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(four.params), strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-4)
-
-
-def test_an_accumulated_step_is_the_whole_step():
-    painter, encoder = modules()
-    loss_fn = objective.make_loss(painter, encoder, None, ARCHITECTURE, objective.LossWeights())
-    # Adam turns gradients that are rounding errors into whole steps.
-    optimizer, mesh = optax.sgd(1.0), mesh_of(2)
-    rows, states = [], []
-    for accumulate in (1, 2):
-        step = training.make_train_step(loss_fn, optimizer, mesh, accumulate)
-        state = training.new_state(painter, optimizer, mesh)
-        batch = shard_batch(batch_of(0), mesh)
-        state, metrics = step(state, objective.freeze(encoder, None), batch)
-        rows.append(jax.device_get(metrics))
-        states.append(state)
-    for name in rows[0]:
-        np.testing.assert_allclose(rows[1][name], rows[0][name], rtol=1e-5, err_msg=name)
-    start, whole, accumulated = (
-        np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])
-        for params in (nnx.state(painter), *(state.params for state in states))
-    )
-    difference = np.linalg.norm(accumulated - whole) / np.linalg.norm(whole - start)
-    assert difference < 1e-4  # 4e-5 is measured: float32 sums in another order
+            np.testing.assert_allclose(b[name], a[name], rtol=1e-4, err_msg=name)
+    for name in rows[0]:  # before the first update
+        np.testing.assert_allclose(other_rows[0][name], rows[0][name], rtol=1e-5, err_msg=name)
+    # A feature with a relative error e has another sign with probability e / pi, and then passes
+    # its gradient on or not. Of the ReLUs of the encoder (13) and the decoder (8), such a share of
+    # the gradient's square changes.
+    error = rounding.of_features(recipe_weights(width=WIDTH)["vgg"])
+    allowed = 3 * np.sqrt(21 * error / np.pi)
+    start = flat(nnx.state(modules()[0]))
+    moved, difference = flat(one.params) - start, flat(several.params) - flat(one.params)
+    # What an update loses when it is rounded to the weights' own precision comes on top of that.
+    lost = 3 * rounding.UNIT * np.linalg.norm(start)
+    assert np.linalg.norm(difference) <= allowed * np.linalg.norm(moved) + lost
+    assert lost < 0.1 * np.linalg.norm(moved)
 
 
 def test_parts_of_a_batch_stay_on_their_devices():
@@ -116,8 +114,8 @@ def test_a_batch_that_does_not_divide_is_refused(batch, accumulate, message):
 def test_a_step_donates_its_state_and_leaves_the_encoder_alone():
     painter, encoder = modules()
     before = jax.tree.map(np.array, nnx.state(encoder))
-    train_step, optimizer = compiled_step(1, 2e-4)
-    state = training.new_state(painter, optimizer, mesh_of(1))
+    train_step, transform = compiled_step("sgd")
+    state = training.new_state(painter, transform, mesh_of(1))
     frozen = objective.freeze(encoder, None)
     train_step(state, frozen, shard_batch(batch_of(0), mesh_of(1)))
     assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
@@ -125,7 +123,7 @@ def test_a_step_donates_its_state_and_leaves_the_encoder_alone():
 
 
 def test_one_small_batch_can_be_learned_by_heart():
-    _, rows, _ = run(60, learning_rate=2e-3, same_batch=True)
+    _, rows = run(60, "adam", same_batch=True)
     losses = [row["loss"] for row in rows]
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
 
@@ -170,14 +168,15 @@ def test_a_loss_encoder_of_its_own_gives_the_loss_its_features():
 
 
 def test_terms_sum_the_taps_they_are_told_to():
-    (painter, encoder), batch = modules(), batch_of(7)
-    frozen, params = objective.freeze(encoder, None), nnx.state(painter)
+    stylized, content, style = (encode()(x) for x in pictures(7, *[(32, 32)] * 3, batch=2))
 
     def terms(*choices: dict) -> list[dict]:
         """Returns the terms of each choice, of one program."""
         weights = [objective.LossWeights()._replace(**choice) for choice in choices]
-        losses = [objective.make_loss(painter, encoder, None, ARCHITECTURE, w) for w in weights]
-        return jax.jit(lambda *x: [loss(*x)[1] for loss in losses])(params, frozen, batch)
+        sizes = ARCHITECTURE.block_sizes
+        return jax.jit(lambda *x: [objective.loss_terms(*x, sizes, w) for w in weights])(
+            stylized, content, style
+        )
 
     taps = MATCHED_TAPS
     whole, first, rest, one, more = terms(
