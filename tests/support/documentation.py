@@ -106,15 +106,15 @@ def furnish(folder: Path) -> None:
     names += [f"FRAMES/{i}.png" for i in range(3)] + [f"CLIPS/market/{i}.png" for i in range(3)]
     names += [f"runs/ablations/{name}/photo_stylized_painting.png" for name in ("full", "no_da")]
     for seed, name in enumerate(names):
-        _save(folder / name, draw_content(seed, 80)[:64])
+        _save(folder / name, draw_content(seed, 100)[:72])
     for i, name in enumerate(("left.png", "right.png", "face.png")):
-        mask = np.zeros((64, 80), np.uint8)
-        mask[:, 20 * i : 20 * i + 40] = 255
+        mask = np.zeros((72, 100), np.uint8)
+        mask[:, 25 * i : 25 * i + 50] = 255
         _save(folder / name, mask)
     if importlib.util.find_spec("av"):
         from tests.support import rendered_clips
 
-        rendered_clips.render(folder / "clip.mp4", rendered_clips.pictures(4, (64, 80)))
+        rendered_clips.render(folder / "clip.mp4", rendered_clips.pictures(4, (72, 100)))
     _networks(folder)
     keys = {"k0": "ours", "k1": "theirs"}
     votes = [{"answers": dict.fromkeys(QUESTIONS, "k0")}]
