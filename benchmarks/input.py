@@ -1,10 +1,10 @@
-"""How fast training input is, from a folder of JPEG files and from ArrayRecord files of the same.
+"""Times training input, from a folder of JPEG files and from ArrayRecord files of the same.
 
-python -m benchmarks.input                      # pictures of COCO's size that are drawn for it
+python -m benchmarks.input                      # drawn pictures of COCO's size
 python -m benchmarks.input --pictures=FOLDER
 
-Prints images per second of the pipeline alone: squashed to 512, cropped to 256, batches of 8 pairs.
-The record files are what `stya2k prepare` writes of the folder. Systems take turns.
+Prints images per second of the input alone: squashed to 512, cropped to 256, batches of 8 pairs.
+`stya2k prepare` would write the same record files. Systems take turns.
 """
 
 import itertools
@@ -70,7 +70,7 @@ def images_per_second(source: Source, workers: int) -> float:
 
 
 def write_pictures(folder: Path) -> Path:
-    """Writes JPEG files of 640x480 that are as large as photographs."""
+    """Writes JPEG files of 640x480 pixels, with as many bytes as photographs have."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     drawn = [draw_content(i, 640)[:480] for i in range(8)]
