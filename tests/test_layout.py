@@ -1,6 +1,7 @@
 """The plan of the package: folders in an order, none of which imports from one after it."""
 
 import ast
+import os
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -118,8 +119,34 @@ def test_each_folder_says_in_a_few_lines_what_lives_there(folder):
 
 def test_importing_the_package_loads_nothing_heavy_that_not_everybody_needs():
     code = (
-        "import sys, stya2k_jax; "
+        "import sys; from stya2k_jax import *; "
         f"print(*({{name.partition('.')[0] for name in sys.modules}} & set({NOT_LOADED})))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_commands_settle_what_xla_logs_before_jax_is_imported():
+    code = (
+        "import os, sys, stya2k_jax.commands; "
+        "assert 'jax' not in sys.modules; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    )
+    for given, expected in ((None, "3"), ("0", "0")):
+        environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+        environment |= {"TF_CPP_MIN_LOG_LEVEL": given} if given else {}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        assert done.stdout.split() == [expected]
+
+
+def test_the_public_names_are_those_that_are_listed():
+    for name in stya2k_jax.__all__:
+        assert getattr(stya2k_jax, name).__module__.startswith("stya2k_jax.")
+        assert name in dir(stya2k_jax)
+    with pytest.raises(AttributeError, match="no attribute 'Stylist'"):
+        stya2k_jax.Stylist  # noqa: B018
