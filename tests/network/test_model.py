@@ -155,7 +155,7 @@ def test_what_is_not_a_batch_of_pictures_is_refused(content, style, message):
         (dict(width=0.3), "width=0.3 does not give"),
         (dict(width=1 / 64), "do not split into 8 heads"),
         (dict(heads=7), "256 channels at width=1.0, which do not split into 7 heads"),
-        (dict(block_sizes=(8, 8, 4)), "must be four sides"),
+        (dict(block_sizes=(8, 8, 4)), "must be four whole numbers"),
     ],
 )
 def test_an_architecture_that_cannot_be_is_refused(fields, message):

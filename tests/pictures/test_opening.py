@@ -24,7 +24,7 @@ from stya2k_jax.pictures.reading import (
 REDUCED, PHOTOMETRIC, DNG_VERSION = 254, 262, 50706  # TIFF tags
 
 
-def noise(height=12, width=16, channels=3) -> np.ndarray:
+def small_noise(height=12, width=16, channels=3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
@@ -34,7 +34,7 @@ def noise(height=12, width=16, channels=3) -> np.ndarray:
 @pytest.mark.parametrize("suffix", "jpg jfif jpe png apng gif bmp dib pnm ppm avif jp2 j2k".split())
 def test_a_folder_takes_what_is_read_when_named(tmp_path, suffix):
     file = tmp_path / f"a.{suffix}"
-    Image.fromarray(noise()).save(file)
+    Image.fromarray(small_noise()).save(file)
     assert find_pictures(tmp_path) == [file]
     assert read_picture(file).size == (16, 12)
 
@@ -54,8 +54,8 @@ def test_suffixes_are_named_once():
 def test_a_folder_that_may_not_be_entered_is_found_and_named(tmp_path, monkeypatch):
     closed = tmp_path / "closed"
     closed.mkdir()
-    Image.fromarray(noise()).save(tmp_path / "a.png")
-    Image.fromarray(noise()).save(closed / "b.png")
+    Image.fromarray(small_noise()).save(tmp_path / "a.png")
+    Image.fromarray(small_noise()).save(closed / "b.png")
     forbid(monkeypatch, closed)
     assert files_below(tmp_path) == ([tmp_path / "a.png"], [closed])
     assert find_pictures(tmp_path) == [tmp_path / "a.png", closed]
@@ -88,12 +88,11 @@ def test_heic_is_read_where_pillow_heif_is(tmp_path):
     picture = np.full((64, 96, 3), (200, 100, 50), np.uint8)
     image = Image.fromarray(picture)
     heif.from_pillow(image).save(tmp_path / "a.heic", quality=100)
-    data = (tmp_path / "a.heic").read_bytes()
+    data, formats = (tmp_path / "a.heic").read_bytes(), set(Image.OPEN)
     for read in (read_picture(tmp_path / "a.heic"), decode_picture(data, "an upload")):
         assert np.abs(np.asarray(read).astype(int) - picture).max() <= 4
     assert upright_size(tmp_path / "a.heic") == (64, 96)
-    with pytest.raises(Image.UnidentifiedImageError):  # Pillow is as it was
-        Image.open(tmp_path / "a.heic")
+    assert set(Image.OPEN) == formats  # Pillow is as it was
 
 
 def test_heic_without_pillow_heif_says_how_to_get_it(tmp_path, monkeypatch):
@@ -123,21 +122,21 @@ def tiff(path, pages, tags):
 
 
 def test_of_a_tiff_the_first_page_that_is_no_thumbnail_is_taken(tmp_path):
-    small, large, more = noise(3, 4), noise(12, 16), noise(6, 8)
+    small, large, more = small_noise(3, 4), small_noise(12, 16), small_noise(6, 8)
     file = tiff(tmp_path / "a.tif", [small, large, more], [{REDUCED: 1}, {REDUCED: 0}, {}])
     np.testing.assert_array_equal(np.asarray(read_picture(file)), large)
     assert upright_size(file) == (12, 16)
 
 
 def test_of_thumbnails_only_the_largest_is_taken(tmp_path):
-    file = tiff(tmp_path / "a.tif", [noise(3, 4), noise(12, 16)], [{REDUCED: 1}] * 2)
+    file = tiff(tmp_path / "a.tif", [small_noise(3, 4), small_noise(12, 16)], [{REDUCED: 1}] * 2)
     assert read_picture(file).size == (16, 12)
 
 
 def test_raw_files_are_refused_whatever_they_are_called(tmp_path):
     for name in ("a.dng", "a.tif", "a.nef"):
         version = {DNG_VERSION: b"\1\4\0\0"} if name != "a.nef" else {}
-        file = tiff(tmp_path / name, [noise(3, 4)], [version])
+        file = tiff(tmp_path / name, [small_noise(3, 4)], [version])
         with pytest.raises(PictureError, match=f"{name} is a camera's raw file.* save it as JPEG"):
             read_picture(file)
 
@@ -157,7 +156,7 @@ def test_16_bits_with_0_for_white_are_no_negative(tmp_path):
 
 def bmp(path, alpha: int):
     """Writes a BMP of 32 bits whose header (V4) has a mask for the fourth byte."""
-    pixels = np.concatenate([noise(4, 5), np.full((4, 5, 1), alpha, np.uint8)], axis=2)
+    pixels = np.concatenate([small_noise(4, 5), np.full((4, 5, 1), alpha, np.uint8)], axis=2)
     masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     header = struct.pack("<IiiHHIIiiII", 108, 5, 4, 1, 32, 3, 80, 2835, 2835, 0, 0)
     header += masks + b"BGRs" + bytes(48)
@@ -173,7 +172,7 @@ def test_a_fourth_byte_that_is_not_used_is_no_transparency(tmp_path, alpha):
     with Image.open(file) as image:
         assert image.mode == "RGBA"
     rgb, transparency = read_layers(file)
-    np.testing.assert_array_equal(np.asarray(rgb), noise(4, 5))
+    np.testing.assert_array_equal(np.asarray(rgb), small_noise(4, 5))
     assert transparency is None
 
 
@@ -199,16 +198,16 @@ def test_texts_that_are_large_or_damaged_do_not_cost_the_picture(tmp_path, where
         "cut profile": chunk(b"iCCP", b"ICC\0\0" + large[:50], crc=3),
     }[kind]
     file = tmp_path / "a.png"
-    Image.fromarray(noise()).save(file)
+    Image.fromarray(small_noise()).save(file)
     data = file.read_bytes()
     at = data.index(b"IDAT") - 4 if where == "before" else data.index(b"IEND") - 4
     file.write_bytes(data[:at] + extra + data[at:])
-    np.testing.assert_array_equal(np.asarray(read_picture(file)), noise())
+    np.testing.assert_array_equal(np.asarray(read_picture(file)), small_noise())
     assert upright_size(file) == (12, 16)
 
 
 def test_a_png_that_is_read_again_keeps_what_belongs_to_its_pixels(tmp_path):
-    palette = Image.fromarray(noise(channels=1)[..., 0] // 64, "P")
+    palette = Image.fromarray(small_noise(channels=1)[..., 0] // 64, "P")
     palette.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120])
     palette.save(tmp_path / "a.png", transparency=bytes([0, 255, 128, 255]))
     expected = read_layers(tmp_path / "a.png")
@@ -220,7 +219,7 @@ def test_a_png_that_is_read_again_keeps_what_belongs_to_its_pixels(tmp_path):
 
 
 def test_pixels_that_are_damaged_are_refused_as_before(tmp_path):
-    Image.fromarray(noise()).save(tmp_path / "a.png")
+    Image.fromarray(small_noise()).save(tmp_path / "a.png")
     data = bytearray((tmp_path / "a.png").read_bytes())
     at = data.index(b"IDAT") + 20
     data[at : at + 40] = bytes(40)

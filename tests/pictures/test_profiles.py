@@ -27,7 +27,7 @@ PRIMARIES = {
 GAMMA = {"adobe rgb": 2.19921875, "prophoto": 1.8}
 
 
-def noise(height=24, width=32, channels=3) -> np.ndarray:
+def colored_noise(height=24, width=32, channels=3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
@@ -95,7 +95,7 @@ def in_srgb(name: str, stored: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["display p3", "adobe rgb", "prophoto"])
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
 def test_a_photograph_is_converted_to_srgb(tmp_path, name, suffix):
-    stored = np.tile(noise(3, 4), (1, 1, 1)).repeat(16, axis=0).repeat(16, axis=1)
+    stored = np.tile(colored_noise(3, 4), (1, 1, 1)).repeat(16, axis=0).repeat(16, axis=1)
     options = {"lossless": True} if suffix == ".webp" else {"quality": 100}
     file = tmp_path / f"a{suffix}"
     Image.fromarray(stored).save(file, icc_profile=profile(name), **options)
@@ -108,7 +108,7 @@ def test_a_photograph_is_converted_to_srgb(tmp_path, name, suffix):
 
 
 def test_all_ways_to_give_a_picture_agree(tmp_path):
-    Image.fromarray(noise()).save(tmp_path / "a.png", icc_profile=profile("display p3"))
+    Image.fromarray(colored_noise()).save(tmp_path / "a.png", icc_profile=profile("display p3"))
     expected = np.asarray(read_picture(tmp_path / "a.png"))
     data = (tmp_path / "a.png").read_bytes()
     np.testing.assert_array_equal(np.asarray(decode_picture(data, "a")), expected)
@@ -118,7 +118,7 @@ def test_all_ways_to_give_a_picture_agree(tmp_path):
 
 def test_a_picture_that_was_read_is_not_converted_twice(tmp_path):
     options = dict(icc_profile=profile("display p3"), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0")
-    Image.fromarray(noise()).save(tmp_path / "a.png", **options)
+    Image.fromarray(colored_noise()).save(tmp_path / "a.png", **options)
     first = read_picture(tmp_path / "a.png")
     first.save(tmp_path / "b.png")
     np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "b.png")), np.asarray(first))
@@ -140,7 +140,7 @@ def test_grey_pictures_are_converted_by_a_profile_of_grey(tmp_path, mode):
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "PA"])
 def test_transparency_stays_as_it_is_while_colors_are_converted(mode):
-    rgba = Image.fromarray(noise(channels=4))
+    rgba = Image.fromarray(colored_noise(channels=4))
     image = rgba if mode == "RGBA" else rgba.convert("P")
     if mode == "PA":
         image = image.convert("PA")
@@ -152,10 +152,10 @@ def test_transparency_stays_as_it_is_while_colors_are_converted(mode):
 
 
 def test_transparent_colors_are_converted_before_they_are_laid_on_white(tmp_path):
-    pixels = np.concatenate([noise(), np.full((24, 32, 1), 128, np.uint8)], axis=2)
+    pixels = np.concatenate([colored_noise(), np.full((24, 32, 1), 128, np.uint8)], axis=2)
     Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=profile("display p3"))
     rgb, alpha = read_layers(tmp_path / "a.png")
-    expected = 255 - (255 - in_srgb("display p3", noise())) * 128 / 255
+    expected = 255 - (255 - in_srgb("display p3", colored_noise())) * 128 / 255
     np.testing.assert_allclose(np.asarray(rgb), expected, atol=2.5)
     assert alpha.getextrema() == (128, 128)
 
@@ -185,20 +185,20 @@ def test_cmyk_is_converted_by_its_profile(monkeypatch):
     ],
 )
 def test_a_profile_that_cannot_be_used_counts_as_none(tmp_path, data):
-    Image.fromarray(noise()).save(tmp_path / "a.png", icc_profile=data)
-    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "a.png")), noise())
+    Image.fromarray(colored_noise()).save(tmp_path / "a.png", icc_profile=data)
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "a.png")), colored_noise())
 
 
 @pytest.mark.parametrize("kind", ["Little CMS's own", "by the standard"])
 def test_srgb_changes_not_one_number(tmp_path, kind):
     own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = own if kind == "Little CMS's own" else profile("srgb")
-    Image.fromarray(noise()).save(tmp_path / "a.png", icc_profile=data)
-    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "a.png")), noise())
+    Image.fromarray(colored_noise()).save(tmp_path / "a.png", icc_profile=data)
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "a.png")), colored_noise())
 
 
 def test_a_mask_keeps_its_stored_numbers(tmp_path):
-    grey = noise(channels=1)[..., 0]
+    grey = colored_noise(channels=1)[..., 0]
     Image.fromarray(grey).save(tmp_path / "a.png", icc_profile=grey_profile(1.0))
     with Image.open(tmp_path / "a.png") as image:
         for mask in (as_mask(tmp_path / "a.png"), as_mask(image)):
@@ -207,7 +207,7 @@ def test_a_mask_keeps_its_stored_numbers(tmp_path):
 
 def test_threads_and_strips_give_the_same_picture(monkeypatch):
     file = BytesIO()
-    Image.fromarray(noise(64, 64)).save(file, "PNG", icc_profile=profile("display p3"))
+    Image.fromarray(colored_noise(64, 64)).save(file, "PNG", icc_profile=profile("display p3"))
     expected = np.asarray(decode_picture(file.getvalue(), "a"))
     monkeypatch.setattr(modes, "_STRIP_PIXELS", 100)
     found = {}

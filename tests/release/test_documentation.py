@@ -180,7 +180,10 @@ def is_field(flag: str) -> bool:
 def dry_run(arguments: Sequence[str]) -> str:
     """Returns what `make` would run; a target or file that is missing fails."""
     done = subprocess.run(
-        ["make", "--dry-run", "--always-make", *arguments], cwd=ROOT, capture_output=True, text=True
+        ["make", "--dry-run", "--always-make", "--no-print-directory", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     makefile = (ROOT / "Makefile").read_text()

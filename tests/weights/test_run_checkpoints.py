@@ -249,7 +249,9 @@ def test_a_step_that_is_whole_is_not_saved_again(workdir):
 
 def test_files_are_compared_once_for_an_open_object(workdir, monkeypatch):
     looked_at, compare = [], manifest.problems
-    monkeypatch.setattr(manifest, "problems", lambda path: looked_at.append(path) or compare(path))
+    monkeypatch.setattr(
+        manifest, "problems", lambda path, *more: looked_at.append(path) or compare(path, *more)
+    )
     with Checkpoints(workdir) as checkpoints:
         for step in (3, 4):
             assert checkpoints.latest() == step - 1
