@@ -10,11 +10,11 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import MATCHED_TAPS, Architecture
 from stya2k_jax.network.encoder import Encoder
 from stya2k_jax.network.model import Painter, encode_both
-from stya2k_jax.training import losses
+from stya2k_jax.training import losses, patterns
 
 
 class LossWeights(NamedTuple):
-    """The factors of Eq. 18 and of the content term, the norm of Eq. 16-17, the taps they sum."""
+    """The factors of Eq. 18 and of the terms that are not in it, the norm and taps of Eq. 16-17."""
 
     lambda_global: float = 10.0
     lambda_a2k: float = 1.25
@@ -22,6 +22,9 @@ class LossWeights(NamedTuple):
     norm: str = "mse"
     global_taps: tuple[str, ...] = losses.GLOBAL_TAPS
     a2k_taps: tuple[str, ...] = MATCHED_TAPS
+    lambda_pattern: float = 0.0
+    lambda_pattern_contrast: float = 0.0
+    lambda_rims: float = 0.0
 
 
 def make_loss(
@@ -57,10 +60,12 @@ def make_loss(
         paint = nnx.merge(painter_graph, params)
         taps_c, taps_s = encode_both(encode, content, style)
         stylized = paint(taps_c, paint.keys(taps_s), *content.shape[1:3])
+        of_pixels = pixel_terms(stylized, content, weights)
         if loss_graph is not None:
             encode = nnx.merge(loss_graph, frozen["loss_encoder"])
             taps_c, taps_s = encode_both(encode, content, style)
         terms = loss_terms(encode(stylized), taps_c, taps_s, architecture.block_sizes, weights)
+        terms |= of_pixels
         loss = sum(terms.values())
         return loss, {"loss": loss, **terms}
 
@@ -94,6 +99,22 @@ def loss_terms(
         terms["loss_a2k"] = weights.lambda_a2k * value
     if weights.lambda_content:
         terms["loss_content"] = weights.lambda_content * losses.content_loss(stylized, content)
+    return terms
+
+
+def pixel_terms(
+    stylized: jax.Array, content: jax.Array, weights: LossWeights
+) -> dict[str, jax.Array]:
+    """Returns the weighted terms that look at pixels, by name, without those of weight 0."""
+    stylized, terms = stylized.astype(jnp.float32), {}
+    if weights.lambda_pattern or weights.lambda_pattern_contrast:
+        found = patterns.pattern_terms(stylized, content)
+        if weights.lambda_pattern:
+            terms["loss_pattern"] = weights.lambda_pattern * found.energy
+        if weights.lambda_pattern_contrast:
+            terms["loss_pattern_contrast"] = weights.lambda_pattern_contrast * found.contrast
+    if weights.lambda_rims:
+        terms["loss_rims"] = weights.lambda_rims * patterns.rim_term(stylized, content)
     return terms
 
 

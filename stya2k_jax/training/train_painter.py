@@ -67,6 +67,9 @@ def train(
         config.loss_norm,
         tuple(config.global_taps),
         tuple(config.a2k_taps),
+        config.lambda_pattern,
+        config.lambda_pattern_contrast,
+        config.lambda_rims,
     )
     loss_fn = objective.make_loss(painter, encoder, loss_encoder, architecture, weights)
     frozen = objective.freeze(encoder, loss_encoder)

@@ -386,7 +386,7 @@ def test_worker_processes_end_when_nobody_wants_more(noisy):
     [
         (dict(crop_size=9), "crop_size=9 is larger than load_size=8"),
         (dict(crop_size=0), "crop_size=0 is too small; use at least 1"),
-        (dict(load_size=0, crop_size=0), "load_size=0 is too small"),
+        (dict(load_size=-1), "load_size=-1 is too small; use at least 0"),
         (dict(seed=-1), "seed=-1 is too small; use at least 0"),
         (dict(workers=-1), "workers=-1 is too small"),
     ],
