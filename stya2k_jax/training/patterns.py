@@ -50,10 +50,10 @@ def pattern_terms(stylized: jax.Array, content: jax.Array) -> PatternTerms:
     padding, and squared.
 
     `energy` averages that over places and colors and sums over the waves of a period; of each
-    period what exceeds the content's own value counts. `contrast` takes the logarithm of each
-    wave's power less the mean logarithm at eight neighboring frequencies, averaged over places in
-    proportion to how flat the content is there. A weak pattern on an empty ground counts as much
-    as a strong one in a busy area. The neighbors pass no gradient, so that noise is no way out.
+    period what exceeds the content's own value counts. `contrast` averages over places in
+    proportion to how flat the content is there, and takes the logarithm of each wave's power less
+    the mean logarithm at eight neighboring frequencies. A weak pattern on an empty ground counts as
+    much as a strong one in a busy picture. The neighbors pass no gradient: noise is no way out.
 
     Raises:
       ValueError: pictures that are smaller than a window, 49 pixels.
@@ -117,8 +117,7 @@ def _patterns(pictures: jax.Array, flat: jax.Array) -> dict[int, PatternTerms]:
     waves = jnp.einsum("fph,bhwc->bfpwc", rows, pictures.astype(jnp.complex64))
     waves = jnp.einsum("gqw,bfpwc->bfgpqc", columns, waves)
     power = jnp.square(waves.real) + jnp.square(waves.imag)  # of every place and color
-    logs = jnp.log(power + FLOOR)
-    weighted = jnp.einsum("bfgpqc,bpq->bfgc", logs, flat)
+    logs = jnp.log(jnp.einsum("bfgpqc,bpq->bfgc", power, flat) + FLOOR)
 
     def at(values: jax.Array, y: float, x: float) -> jax.Array:
         return values[:, down.index(y), right.index(x)]
@@ -127,10 +126,8 @@ def _patterns(pictures: jax.Array, flat: jax.Array) -> dict[int, PatternTerms]:
     for period, frequencies in WAVES.items():
         energy = sum(jnp.mean(at(power, *f), axis=(1, 2, 3)) for f in frequencies)
         contrasts = [
-            at(weighted, y, x)
-            - jax.lax.stop_gradient(
-                sum(at(weighted, y + dy, x + dx) for dy, dx in ring) / len(ring)
-            )
+            at(logs, y, x)
+            - jax.lax.stop_gradient(sum(at(logs, y + dy, x + dx) for dy, dx in ring) / len(ring))
             for y, x in frequencies
         ]
         found[period] = PatternTerms(energy, jnp.concatenate(contrasts, axis=-1) / len(contrasts))

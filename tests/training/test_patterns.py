@@ -118,26 +118,21 @@ def test_a_planted_rim_is_seen_and_a_recolored_edge_is_none():
     assert term(content, content) == 0
     assert term(1 - content, content) == 0
     assert term(content * np.array([1, 0.3, 0.6], np.float32), content) == 0
-    assert term(step_edge(0.8), content) > 0.005
+    assert term(step_edge(0.8), content) > 0.002
     assert term(step_edge(0.8), step_edge(0.8)) == 0  # the content has it
 
 
-def test_gradients_are_finite_and_lower_the_terms():
-    content = photograph(5)
-    stylized = content + weave(1 / 2, 1 / 2, 0.02)
+def test_gradients_are_finite_and_point_to_the_weave():
+    content, wave = photograph(5), weave(1 / 2, 1 / 2, 0.02)
 
     @jax.jit
-    @jax.value_and_grad
-    def loss(x):
-        found = patterns.pattern_terms(x, content)
-        return 1e3 * found.energy + found.contrast + patterns.rim_term(x, content)
+    def gradients(stylized):
+        one = [jax.grad(lambda x, i=i: patterns.pattern_terms(x, content)[i]) for i in (0, 1)]
+        rims = jax.grad(lambda x: patterns.rim_term(x, content))
+        return [f(stylized) for f in (*one, rims)]
 
-    before, gradient = loss(stylized)
-    assert np.isfinite(gradient).all()
-    after, _ = loss(stylized - 0.02 * gradient / np.abs(gradient).max())
-    assert after < before
+    energy, contrast, rims = gradients(content + wave)
+    assert np.isfinite([energy, contrast, rims]).all()
+    assert np.sum(energy * wave) > 0 and np.sum(contrast * wave) > 0
     for flat in (np.zeros_like(content), np.ones_like(content)):
-        assert np.isfinite(jax.grad(lambda x: patterns.rim_term(x, x))(flat)).all()
-        assert np.isfinite(
-            jax.grad(lambda x, y=flat: sum(patterns.pattern_terms(x, y)))(flat)
-        ).all()
+        assert np.isfinite(gradients(flat)).all()
