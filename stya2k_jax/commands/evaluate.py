@@ -70,8 +70,8 @@ def _define_flags() -> dict[str, flags.FlagHolder]:
         flags.DEFINE_list,
         "metrics",
         None,
-        "Of losses, form_b, lpips, ssim, cfsd (a second or more a pair), ssim_gaussian_rgb; left "
-        "out: the first four.",
+        "Of losses, form_b, lpips, ssim, patterns, rims, cfsd (a second or more a pair), "
+        "ssim_gaussian_rgb; left out: the first six.",
     )
     add(text, "systems_dir", None, "Or a folder of systems, each a model or folder of pictures.")
     add(boolean, "study", False, "Also write study.html, a preference study of the systems.")
@@ -127,7 +127,7 @@ def _run_pictures(flag: dict[str, flags.FlagHolder], systems: dict[str, Path]) -
     if flag["content_dir"].value is None:
         raise UserError("give --content_dir=FOLDER, the contents of the stylized pictures.")
     table = flag["table"].value
-    measure = _metrics(flag["metrics"].value, flag["lpips"].value)
+    measure = _metrics(flag["metrics"].value, flag["lpips"].value, flag["size"].value)
     judge, cfsd_vgg = _path(flag["judge"]), _path(flag["cfsd_vgg"])
     if judge is None and needs_judge(measure, cfsd_vgg):
         judge = _own_encoder(systems)
@@ -243,15 +243,17 @@ def _path(flag: flags.FlagHolder) -> Path | None:
     return None if flag.value is None else Path(flag.value)
 
 
-def _metrics(chosen: list[str] | None, lpips: str | None) -> tuple[str, ...]:
+def _metrics(chosen: list[str] | None, lpips: str | None, size_px: int) -> tuple[str, ...]:
     from stya2k_jax.evaluation.judge import METRICS
+    from stya2k_jax.metrics.patterns import SMALLEST_PX
 
     if chosen is not None:
         return tuple(chosen)
     if lpips is None:
         print("LPIPS is left out: give --lpips=FILE, made by stya2k convert-lpips")
+    can = {"lpips": lpips is not None, "patterns": size_px >= SMALLEST_PX}
     first = METRICS[: METRICS.index("cfsd")]
-    return tuple(name for name in first if name != "lpips" or lpips is not None)
+    return tuple(name for name in first if can.get(name, True))
 
 
 def _own_encoder(systems: dict[str, Path]) -> Path:

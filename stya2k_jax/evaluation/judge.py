@@ -13,14 +13,18 @@ from stya2k_jax.metrics import content_and_style as metrics
 from stya2k_jax.metrics import ssim
 from stya2k_jax.metrics.cfsd import TorchvisionRelu31, cfsd
 from stya2k_jax.metrics.lpips import Lpips
+from stya2k_jax.metrics.patterns import PERIODS, patterns
+from stya2k_jax.metrics.rims import rims
 from stya2k_jax.network.architecture import CONTENT_TAPS, TAPS
 from stya2k_jax.network.encoder import Encoder
 from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.resizing import as_square
 
-METRICS = ("losses", "form_b", "lpips", "ssim", "cfsd", "ssim_gaussian_rgb")
+METRICS = (*("losses", "form_b", "lpips", "ssim", "patterns", "rims", "cfsd", "ssim_gaussian_rgb"),)
 COLUMNS = (  # of the numbers, in the order of tables
     *("content_loss", "style_loss", "lpips", "ssim", "cfsd"),
+    *(f"pattern_{period}px" for period in PERIODS),
+    "rims",
     *("content_loss_per_layer", "style_loss_per_layer"),
     *("content_loss_form_b", "style_loss_form_b", "ssim_gaussian_rgb"),
     *(f"content_loss_{tap}" for tap in CONTENT_TAPS),
@@ -111,6 +115,12 @@ class Judge:
             if name in self.measure:
                 both = zip(stylized["pixels"], content["pixels"], strict=True)
                 values[name] = np.array([ssim.ssim(x, y, form) for x, y in both])
+        both = list(zip(stylized["pixels"], content["pixels"], strict=True))
+        if "patterns" in self.measure:
+            found = [patterns(*pair) for pair in both]
+            values |= {f"pattern_{p}px": np.array([x[p] for x in found]) for p in PERIODS}
+        if "rims" in self.measure:
+            values["rims"] = np.array([rims(*pair) for pair in both])
         return {name: np.asarray(values[name], np.float64) for name in COLUMNS if name in values}
 
     def _pixels_of(self, path: Path) -> np.ndarray:

@@ -12,6 +12,9 @@ LOWER_IS_BETTER = {  # the metrics that the first tables show
     "lpips": True,
     "ssim": False,
     "cfsd": True,
+    "pattern_2px": True,
+    "pattern_4px": True,
+    "rims": True,
 }
 
 

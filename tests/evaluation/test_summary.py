@@ -40,3 +40,12 @@ def test_the_interval_is_that_of_the_normal_distribution_for_many_values():
 
 def test_equal_values_have_an_interval_without_width():
     assert bootstrap_interval(np.full(7, 0.5)) == (0.5, 0.5)
+
+
+def test_ratios_are_averaged_geometrically():
+    rows = rows_of(np.array([[1.0, 4.0], [4.0, 16.0]]))
+    rows = [row | {"pattern_2px": row["loss"]} for row in rows]
+    found = summarise(rows, ["pattern_2px"])["pattern_2px"]
+    np.testing.assert_allclose(found["mean"], 4)
+    np.testing.assert_allclose(list(found["per_style"].values()), [2, 8])
+    assert 1 <= found["ci95"][0] < 4 < found["ci95"][1] <= 16
