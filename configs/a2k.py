@@ -57,6 +57,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.epochs = 5  # into which the schedule divides the steps
     config.learning_rate = 2e-4
     config.schedule = "code"  # x0.3 after each epoch from the second; "paper": linear to 0
+    config.warmup = 0  # steps in which the rate grows to its full size; for `initial` models
     config.clip_norm = 0.0  # longer gradients are shortened to this; 0: never
 
     # Records.

@@ -46,8 +46,8 @@ def get_config(stage: str = "painter") -> ml_collections.ConfigDict:
         config.loss_encoder = "vgg"
         config.load_size, config.crop_size, config.batch_size = 0, 192, 4
         config.workers = 1
-        config.steps, config.lambda_content = 2000, 15.0
-        config.lambda_pattern, config.lambda_pattern_contrast = 2e5, 0.5
-        config.lambda_rims = 1000.0
+        config.steps, config.learning_rate, config.warmup = 1500, 1e-4, 100
+        config.lambda_content, config.lambda_rims = 15.0, 1000.0
+        config.lambda_pattern, config.lambda_pattern_contrast = 2e5, 1.5
         config.checkpoint_every = config.images_every = 100
     return config

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import optax
 from flax import nnx
@@ -60,6 +61,8 @@ def check_config(config: ml_collections.ConfigDict) -> None:
             raise UserError(f"config.{field}={config[field]} is too small; use at least 1.")
     if config.keep_every < 0:
         raise UserError(f"config.keep_every={config.keep_every} is below 0; use 0 to keep no more.")
+    if config.warmup < 0:
+        raise UserError(f"config.warmup={config.warmup} is below 0; use 0 for the full rate.")
     if not config.learning_rate > 0:
         raise UserError(f"config.learning_rate={config.learning_rate} must be above 0.")
     if config.clip_norm < 0:
@@ -164,10 +167,16 @@ def fit(
 
 
 def schedule_of(config: ml_collections.ConfigDict) -> optax.Schedule:
-    """Returns the learning rate by step; errors as `training.learning_rate_schedule`."""
-    return training.learning_rate_schedule(
+    """Returns the learning rate by step; errors as `training.learning_rate_schedule`.
+
+    In the first `config.warmup` steps it is multiplied by a factor that grows linearly to 1.
+    """
+    rate = training.learning_rate_schedule(
         config.schedule, config.learning_rate, config.steps, config.epochs
     )
+    if not config.warmup:
+        return rate
+    return lambda step: rate(step) * jnp.minimum(1, (step + 1) / config.warmup)
 
 
 def _restore(

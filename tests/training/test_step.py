@@ -10,11 +10,13 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
+from configs import a2k
 from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.network.model import new_encoder, new_painter
 from stya2k_jax.training import devices, objective
 from stya2k_jax.training import step as training
+from stya2k_jax.training.loop import schedule_of
 from tests.support.small_model import WIDTH, pictures
 
 ARCHITECTURE = Architecture(width=WIDTH)
@@ -246,3 +248,13 @@ def test_a_fresh_painter_starts_as_the_release_does():
             assert abs(np.std(leaf) - 0.02) < 0.002 and abs(np.mean(leaf)) < 0.002
         else:
             np.testing.assert_array_equal(leaf, 1.0 if "alpha" in name else 0.0)
+
+
+def test_a_warmup_multiplies_the_rate_until_it_is_over():
+    config = a2k.get_config()
+    config.steps, config.schedule, config.learning_rate = 100, "constant", 0.5
+    plain = schedule_of(config)
+    config.warmup = 10
+    rates = [float(jax.jit(schedule_of(config))(i)) for i in (0, 4, 9, 10, 60)]
+    np.testing.assert_allclose(rates, [0.05, 0.25, 0.5, 0.5, 0.5], rtol=1e-6)
+    assert float(plain(0)) == 0.5
