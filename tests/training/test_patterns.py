@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stya2k_jax.training import patterns
+from stya2k_jax.training import objective, patterns
 
 SIZE = 96
 
@@ -136,3 +136,22 @@ def test_gradients_are_finite_and_point_to_the_weave():
     assert np.sum(energy * wave) > 0 and np.sum(contrast * wave) > 0
     for flat in (np.zeros_like(content), np.ones_like(content)):
         assert np.isfinite(gradients(flat)).all()
+
+
+def test_the_objective_weighs_the_terms_and_leaves_those_of_weight_0_out():
+    content = photograph(6)
+    stylized = content + weave(0, 1 / 2, 0.03)
+    weights = objective.LossWeights(
+        lambda_pattern=3.0, lambda_pattern_contrast=0.5, lambda_rims=2.0
+    )
+    found, rims = terms(stylized, content), patterns.rim_term(stylized, content)
+    ours = objective.pixel_terms(stylized, content, weights)
+    expected = {
+        "loss_pattern": 3 * found.energy,
+        "loss_pattern_contrast": 0.5 * found.contrast,
+        "loss_rims": 2 * rims,
+    }
+    assert ours.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-4, atol=1e-9)
+    assert not objective.pixel_terms(stylized, content, objective.LossWeights())
