@@ -51,6 +51,7 @@ def heading(name: str) -> str:
     """Says a metric in words, with an arrow to where it is better."""
     arrow = {True: " ↓", False: " ↑", None: ""}[LOWER_IS_BETTER.get(name)]
     words = name.upper() if name in ("lpips", "ssim", "cfsd") else re.sub(r"_(?!\d)", " ", name)
+    words = re.sub(r"^pattern_(\d)px", r"pattern of \1 px", words)
     return escape(words + arrow)
 
 
