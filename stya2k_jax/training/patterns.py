@@ -1,8 +1,8 @@
-"""Terms against regular patterns and colored rims, which no feature loss sees well.
+"""Loss terms against regular patterns and colored rims, which feature losses hardly see.
 
 Nearest-neighbor enlargement followed by a convolution can leave a weave of two or four pixels in
-flat areas, and a stylized edge can ring. Both terms compare a picture with its content, pixel by
-pixel of float `[b, H, W, 3]` in [0, 1]; the content passes no gradient.
+flat areas, and stylized edges can get halos. The terms compare a stylized picture with its content.
+Both are float `[b, H, W, 3]` in [0, 1]. The content passes no gradient.
 """
 
 from typing import NamedTuple
