@@ -115,12 +115,12 @@ class Judge:
             if name in self.measure:
                 both = zip(stylized["pixels"], content["pixels"], strict=True)
                 values[name] = np.array([ssim.ssim(x, y, form) for x, y in both])
-        both = list(zip(stylized["pixels"], content["pixels"], strict=True))
+        pairs = list(zip(stylized["pixels"], content["pixels"], strict=True))
         if "patterns" in self.measure:
-            found = [patterns(*pair) for pair in both]
+            found = [patterns(*pair) for pair in pairs]
             values |= {f"pattern_{p}px": np.array([x[p] for x in found]) for p in PERIODS}
         if "rims" in self.measure:
-            values["rims"] = np.array([rims(*pair) for pair in both])
+            values["rims"] = np.array([rims(*pair) for pair in pairs])
         return {name: np.asarray(values[name], np.float64) for name in COLUMNS if name in values}
 
     def _pixels_of(self, path: Path) -> np.ndarray:

@@ -5,6 +5,7 @@ flat areas, and stylized edges can get halos. The terms compare a stylized pictu
 Both are float `[b, H, W, 3]` in [0, 1]. The content passes no gradient.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -63,7 +64,7 @@ def pattern_terms(stylized: jax.Array, content: jax.Array) -> PatternTerms:
     content = jax.lax.stop_gradient(content)
     flat = _flatness(content)
     ours, theirs = (_patterns(x, flat) for x in (stylized, content))
-    energy = contrast = 0.0
+    energy = contrast = jnp.zeros(len(stylized))
     for period in WAVES:
         energy += jnp.maximum(ours[period].energy - theirs[period].energy, 0)
         # Below 0 the wave stands out of nothing.
@@ -124,13 +125,15 @@ def _patterns(pictures: jax.Array, flat: jax.Array) -> dict[int, PatternTerms]:
 
     found = {}
     for period, frequencies in WAVES.items():
-        energy = sum(jnp.mean(at(power, *f), axis=(1, 2, 3)) for f in frequencies)
+        powers = [jnp.mean(at(power, *f), axis=(1, 2, 3)) for f in frequencies]
         contrasts = [
             at(logs, y, x)
             - jax.lax.stop_gradient(sum(at(logs, y + dy, x + dx) for dy, dx in ring) / len(ring))
             for y, x in frequencies
         ]
-        found[period] = PatternTerms(energy, jnp.concatenate(contrasts, axis=-1) / len(contrasts))
+        found[period] = PatternTerms(
+            jnp.sum(jnp.stack(powers), 0), jnp.concatenate(contrasts, axis=-1) / len(contrasts)
+        )
     return found
 
 
@@ -190,10 +193,11 @@ def _blur(pictures: jax.Array, sigma: float) -> jax.Array:
         pads = [(reach, reach) if i == axis else (0, 0) for i in range(4)]
         padded = jnp.pad(pictures, pads, mode="edge")
         size = pictures.shape[axis]
-        pictures = sum(
+        shifted = [
             float(tap) * jax.lax.slice_in_dim(padded, i, i + size, axis=axis)
             for i, tap in enumerate(taps)
-        )
+        ]
+        pictures = functools.reduce(jnp.add, shifted)
     return pictures
 
 
