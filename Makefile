@@ -1,9 +1,10 @@
-# Every target makes what it needs; start anywhere. PYTHON chooses the interpreter (3.11 or newer).
+# Every target installs what it needs. PYTHON chooses the interpreter (3.11 or newer).
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Compiling takes most of the time and one core, so files are tested side by side.
-PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
+# Compiling takes most of the time and one core, so files are tested side by side, the longest
+# first (tests/conftest.py).
+PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 # Tests compile more than they compute: XLA spends most of its time on optimising what runs once.
 QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 DEMO := demo
@@ -17,7 +18,7 @@ demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
 	$(RUN) -m stya2k_jax showcase --run=$(DEMO)/run --output=$(DEMO)
 
-# Needs VGG (a file), CONTENT and STYLE (folders) and a GPU, or days; goes on where it was stopped.
+# Needs VGG (a file), CONTENT and STYLE (folders), and a GPU or days. Goes on where it was stopped.
 train-mini: $(if $(filter %.pth,$(VGG)),$(VENV)/installed-torch,$(VENV)/installed)
 	$(RUN) convert_vgg.py --vgg=$(VGG) --output=$(MINI)/vgg
 	$(RUN) train.py --config=configs/encoder_mini.py --workdir=$(MINI)/encoder \
@@ -29,9 +30,9 @@ train-mini: $(if $(filter %.pth,$(VGG)),$(VENV)/installed-torch,$(VENV)/installe
 		--config.initial=$(MINI)/painter $(PICTURES)
 	$(RUN) -m stya2k_jax pack --checkpoint=$(MINI)/finish --output=$(MINI)/a2k_mini.safetensors
 
-# Needs ENCODER (a finished run of configs/encoder_mini.py), CONTENT and STYLE; LOSS_ENCODER is the
-# VGG-19 of convert_vgg.py, or surrogate:RUN; without it, ENCODER. What is done is skipped.
-# Then: evaluate.py --table=2 --systems_dir=runs/ablations
+# Needs ENCODER (a finished run of configs/encoder_mini.py), CONTENT and STYLE. LOSS_ENCODER is the
+# VGG-19 of convert_vgg.py, or surrogate:RUN, or by default ENCODER. Finished runs are skipped.
+# Then: stya2k evaluate --table=2 --systems_dir=runs/ablations
 ablations: $(VENV)/installed
 	for variant in $(VARIANTS); do \
 		$(RUN) train.py --config=configs/ablations.py:$$variant --workdir=runs/ablations/$$variant \
@@ -48,12 +49,12 @@ test: $(VENV)/installed-test
 parity: $(VENV)/installed-torch
 	$(PYTEST) -m "parity or golden"
 
-# Kills, signals and lost processes, one after the other: half an hour. FAULTS=short: some of each.
+# Kills, signals and lost processes, one after the other: half an hour. FAULTS=short runs a few.
 faults: $(VENV)/installed-test
 	STYA2K_FAULTS=$(FAULTS) $(RUN) -m pytest -q -m faults
 
-# What runs outside of our Python: exported programs, and the pages of `stya2k demo`
-# and `evaluate.py` in Debian's chromium (skipped where that is missing).
+# Exported programs, slow commands of the documentation, and the pages of `stya2k demo` and
+# `stya2k evaluate` in Debian's chromium (skipped where that is missing).
 outside: $(VENV)/installed-test
 	$(QUICK) $(PYTEST) -m "browser or export"
 

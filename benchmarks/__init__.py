@@ -1,1 +1,1 @@
-"""Speed, measured; nothing here is a test."""
+"""Timings and other measurements, one command a file; docs/speed.md has the numbers."""

@@ -4,11 +4,11 @@ python -m benchmarks.accelerator                        # full width; 512x512, H
 python -m benchmarks.accelerator --sizes=512x512 --nocompile
 python -m benchmarks.accelerator --nopytorch
 
-Needs an accelerator, and for PyTorch the torch extra with CUDA. A style of 512x512 is kept; a call
-takes an 8-bit content that lies on the device to an 8-bit picture there, several calls are under
-way at once as frames of a clip are, and systems take turns. Weights were never trained, which
-changes no speed. Then come the arithmetic as it is written down (a convolution counted as such) and
-its share of what the machine does in large matrix products of the same dtype.
+Needs an accelerator, and for PyTorch the torch extra with CUDA. A style of 512x512 is kept. A call
+maps an 8-bit content on the device to an 8-bit picture there; several calls run at once, like the
+frames of a clip. Systems take turns. The weights were never trained, which changes no speed. Also
+prints the FLOPs of a picture, with convolutions counted directly, and their share of the machine's
+FLOP/s in large matrix products of the same dtype.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ SIZES = flags.DEFINE_list("sizes", ["512x512", "1920x1080", "3840x2160"], "WIDTH
 STYLE_PX = flags.DEFINE_integer("style_px", 512, "Side of the style.")
 DTYPES = ("bfloat16", "float32")  # of our computation
 ROUNDS = flags.DEFINE_integer("rounds", 5, "How often each system is timed.")
-FRAMES = flags.DEFINE_integer("frames", 8, "Calls under way at once.")
+FRAMES = flags.DEFINE_integer("frames", 8, "Calls that run at once.")
 PYTORCH = flags.DEFINE_bool("pytorch", True, "Time PyTorch too.")
 COMPILE = flags.DEFINE_bool("compile", True, "Time torch.compile too.")
 

@@ -1,9 +1,9 @@
-"""What bfloat16 changes in a picture, against float32.
+"""Measures how much bfloat16 changes a picture, against float32.
 
 python -m benchmarks.bfloat16 --checkpoint=runs/a2k --content=PHOTOS --style=PAINTINGS
 
-Prints the peak signal-to-noise ratio of each pair's clipped picture, in decibels. Pictures are
-squashed to squares of --size.
+Prints the peak signal-to-noise ratio of each pair's clipped picture, in decibels. Contents and
+styles are squashed to squares of --size.
 """
 
 import numpy as np

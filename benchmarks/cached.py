@@ -1,15 +1,15 @@
-"""How fast a picture is stylized with a style that is kept, against PyTorch in the same run.
+"""Times a picture with a kept style, against PyTorch in the same run.
 
 python -m benchmarks.cached                       # 512x512, full width
-python -m benchmarks.cached --model=a2k-mini      # frames per second of the model that comes along
+python -m benchmarks.cached --model=a2k-mini      # pictures per second of the bundled model
 python -m benchmarks.cached --size=256 --rounds=9 --threads=2 --nocompile
 
-Needs the torch extra, and for torch.compile a C++ compiler. Ours is the public verb, 8-bit pictures
-in and out; PyTorch is the network alone, on tensors that are there, at the same width with weights
-that were never trained, which changes no speed. What is kept of a style: ours, everything that
-depends on it; of PyTorch its taps, keys and values, which it normalises and cuts into blocks anew:
-one or two per cent of its work. Systems take turns, so that a busy machine slows all of them.
-Prints seconds, and ratios to PyTorch eager float32 with both pictures encoded.
+Needs the torch extra, and a C++ compiler for torch.compile. Ours is a call of `Stylizer`, 8-bit
+pictures in and out. PyTorch is the network alone, on tensors that exist already, at the same width;
+its weights were never trained, which changes no speed. We keep everything that depends on the
+style. PyTorch keeps taps, keys and values; it normalizes them and cuts them into blocks again,
+which is one or two percent of its work. Systems take turns, so that a busy machine slows all of
+them. Prints seconds, and ratios to PyTorch eager float32 with both pictures encoded.
 """
 
 import os
@@ -86,10 +86,10 @@ def pytorch(width: float, content: np.ndarray, style: np.ndarray) -> dict:
 
 
 def compiled(name: str, model: torch.nn.Module, *pictures: torch.Tensor):
-    """Returns a call of a network that torch.compile has compiled, and says how long that took."""
+    """Returns a call of a network compiled by torch.compile; prints how long compiling took."""
     run = inference(torch.compile(model), *pictures)
     start = time.perf_counter()
-    # Nothing of an earlier run is used, and nothing is left behind.
+    # A cache of its own: an earlier run must not help, and nothing stays behind.
     with (
         tempfile.TemporaryDirectory() as scratch,
         mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=scratch),

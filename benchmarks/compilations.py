@@ -1,4 +1,4 @@
-"""Counting the programs that XLA compiles."""
+"""Counts the programs that XLA compiles."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX reports it for ev
 
 @contextmanager
 def compilations() -> Iterator[list[str]]:
-    """Yields a list that grows by the name of every program that XLA compiles meanwhile."""
+    """Yields a list; each program that XLA compiles inside the `with` block adds its name."""
     names: list[str] = []
 
     def listen(event: str, _: float, **attributes: str | int) -> None:

@@ -1,10 +1,10 @@
-"""How much of VGG-19's features a distilled encoder knows, on pictures it was not trained on.
+"""Measures how well a distilled encoder predicts VGG-19's features on pictures it never saw.
 
 python -m benchmarks.encoder --student=runs/encoder_mini --teacher=vgg --pictures=HELD_OUT
 
-Prints, for each tap, the median over VGG's channels of the correlation between the channel and its
-estimate by the student's head, over all points of all pictures, and the share of variance that the
-estimates explain.
+Prints two numbers for each tap, over all points of all pictures: the correlation between a channel
+of VGG-19 and its estimate by the student's head, median over channels; and the share of variance
+that the estimates explain.
 """
 
 import jax
@@ -27,7 +27,7 @@ SIZE = flags.DEFINE_integer("size", 256, "Side in pixels of the squares cut out.
 
 
 def main(_) -> None:
-    """Prints a line a tap."""
+    """Prints a line for each tap."""
     networks = [load_student(STUDENT.value), load_encoder(TEACHER.value)[0]]
     graphs, states = zip(*map(nnx.split, networks), strict=True)
 

@@ -1,9 +1,9 @@
-"""How fast a picture is stylized, against the PyTorch reference in the same run.
+"""Times a picture, both pictures encoded, against the PyTorch reference in the same run.
 
-python -m benchmarks.forward                      # 512x512, full width, both pictures encoded
+python -m benchmarks.forward                      # 512x512, full width
 python -m benchmarks.forward --size=256 --rounds=9 --threads=2
 
-Needs the torch extra. Systems take turns, so that a busy machine slows all of them; weights are
+Needs the torch extra. Systems take turns, so that a busy machine slows all of them. Weights are
 random, which changes no speed. Prints medians and quartiles, and ratios to PyTorch eager float32.
 """
 
@@ -44,7 +44,7 @@ def main(_) -> None:
 
 
 def ours(weights, content, style):
-    """Returns a call of the compiled model on arrays that are on the device."""
+    """Returns a call of the compiled model on arrays that lie on the device."""
     encoder, architecture = encoder_from_vgg(weights["vgg"])
     graph, state = nnx.split(model_from_release(encoder, architecture, weights))
     forward = jax.jit(lambda state, *pictures: nnx.merge(graph, state)(*pictures))

@@ -1,12 +1,13 @@
-"""How seconds and memory grow with the picture; every size in a process of its own.
+"""Measures how seconds and memory grow with the size of a picture.
 
 python -m benchmarks.growth                       # a2k-mini and full width, 512² to 4096²
 python -m benchmarks.growth --models=a2k-mini --sizes=512,1024 --rounds=1
 
-An 8-bit square is stylized by the public verb, with a style of 512² that is encoded before. Prints
-the first call, which compiles; the median of those that follow; that by the megapixel, and how many
-times as much as at the first size; and the peak resident memory of the process after the first call
-and after all: libraries, model, compiler and both pictures are in it.
+Each size runs in a process of its own. A `Stylizer` paints an 8-bit square in a style of 512² that
+was encoded before. Prints seconds of the first call, which compiles; the median of the later calls;
+that median for a megapixel, and its ratio to the first size; and the peak resident memory of the
+process after the first call and after all calls. Libraries, model, compiler and both pictures are
+part of that memory.
 """
 
 import resource
@@ -39,7 +40,7 @@ def main(_) -> None:
     for model in MODELS.value:
         smallest = None
         for side in map(int, SIZES.value):
-            # Spawned, not forked, so that no other measurement's memory is in it.
+            # Spawned, not forked: it must not hold the memory of another measurement.
             with ProcessPoolExecutor(1, get_context("spawn")) as process:
                 seconds, peaks = process.submit(measure, model, side, ROUNDS.value).result()
             median = np.median(seconds[1:])
@@ -54,7 +55,7 @@ def main(_) -> None:
 
 
 def measure(model: str, side: int, rounds: int) -> tuple[list[float], list[int]]:
-    """Returns the seconds of each call, the first one included, and peak bytes after each."""
+    """Returns the seconds of each call, the first included, and the peak bytes after each."""
     stylizer = Stylizer(open_model(model))
     rng = np.random.default_rng(0)
     content, style = (rng.integers(0, 256, (px, px, 3), dtype=np.uint8) for px in (side, STYLE_PX))

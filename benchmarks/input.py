@@ -1,10 +1,10 @@
-"""How fast training input is, from a folder of JPEG files and from ArrayRecord files of the same.
+"""Times training input, from a folder of JPEG files and from ArrayRecord files of the same.
 
-python -m benchmarks.input                      # pictures of COCO's size that are drawn for it
+python -m benchmarks.input                      # drawn pictures of COCO's size
 python -m benchmarks.input --pictures=FOLDER
 
-Prints images per second of the pipeline alone: squashed to 512, cropped to 256, batches of 8 pairs.
-The record files are what `stya2k prepare` writes of the folder. Systems take turns.
+Prints images per second of the input alone: squashed to 512, cropped to 256, batches of 8 pairs.
+`stya2k prepare` would write the same record files. Systems take turns.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from absl import flags
 from PIL import Image
 
 from stya2k_jax.commands import command_line
-from stya2k_jax.data.batches import batches
+from stya2k_jax.data.batches import BatchOptions, batches
 from stya2k_jax.data.opening import ARRAY_RECORDS, open_source
 from stya2k_jax.data.packing import write_shards
 from stya2k_jax.data.source import Source
@@ -57,14 +57,8 @@ def main(_) -> None:
 
 def images_per_second(source: Source, workers: int) -> float:
     """Times batches of one stream, after as many that start it and empty its buffers."""
-    stream = batches(
-        *(source, source),
-        batch_size=BATCH_SIZE,
-        load_size=LOAD_SIZE,
-        crop_size=CROP_SIZE,
-        seed=0,
-        workers=workers,
-    )
+    options = BatchOptions(BATCH_SIZE, LOAD_SIZE, CROP_SIZE, seed=0, workers=workers)
+    stream = batches(source, source, options)
     for _ in itertools.islice(stream, BATCHES.value):
         pass
     start = time.perf_counter()
@@ -76,7 +70,7 @@ def images_per_second(source: Source, workers: int) -> float:
 
 
 def write_pictures(folder: Path) -> Path:
-    """Writes JPEG files of 640x480 that are as large as photographs."""
+    """Writes JPEG files of 640x480 pixels, with as many bytes as photographs have."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     drawn = [draw_content(i, 640)[:480] for i in range(8)]

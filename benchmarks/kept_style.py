@@ -1,4 +1,4 @@
-"""The PyTorch reference with a style that is kept, as far as its modules allow."""
+"""The PyTorch reference with a kept style, as far as its modules allow."""
 
 import copy
 
@@ -28,12 +28,12 @@ class KeptStyle(torch.nn.Module):
 
 
 class Known(torch.nn.Module):
-    """Stands where a layer stood whose result is known."""
+    """Takes the place of a layer whose result is known."""
 
     def __init__(self, result: torch.Tensor):
         super().__init__()
         self.register_buffer("result", result)
 
     def forward(self, _: torch.Tensor) -> torch.Tensor:
-        """Returns that result."""
+        """Returns the known result."""
         return self.result

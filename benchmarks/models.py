@@ -21,8 +21,8 @@ def open_model(name: str) -> StyA2K:
 def open_full(dtype: str = "float32") -> StyA2K:
     """Returns a model of the paper's width with weights that were never trained.
 
-    Those keep features of one size from layer to layer, as trained ones do, so that neither the
-    speed nor the rounding is a special case.
+    Features keep their magnitude from layer to layer, as with trained weights, so that neither
+    speed nor rounding is a special case.
     """
     weights = recipe_weights()
     encoder, architecture = encoder_from_vgg(weights["vgg"])

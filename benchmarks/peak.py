@@ -1,4 +1,4 @@
-"""How much arithmetic a program is, and how much the machine does at best."""
+"""FLOPs of a program, and the FLOP/s that the machine reaches at best."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ MATMUL_SIDE_ELSEWHERE = 16384
 
 
 def matmul_peak(dtype: str) -> float:
-    """Returns the FLOP/s of the best of several products of large square matrices."""
+    """Returns FLOP/s of large square matrix products, the best of several."""
     side = MATMUL_SIDE.get(jax.default_backend(), MATMUL_SIDE_ELSEWHERE)
     x = jax.random.normal(jax.random.key(0), (side, side), dtype)
     product = jax.jit(jnp.matmul)
@@ -22,9 +22,9 @@ def matmul_peak(dtype: str) -> float:
 
 
 def flops_of(program: Any, *arguments: Any) -> float:
-    """Returns the FLOPs of a jitted program of arrays as it is written down.
+    """Returns the FLOPs of a jitted program for these arguments, before XLA optimizes it.
 
-    It is lowered for the CPU, whatever computes it: XLA counts for no other device.
+    It is lowered for the CPU, because XLA counts for no other device.
     """
     host = SingleDeviceSharding(jax.devices("cpu")[0])
     shapes = jax.tree.map(

@@ -1,14 +1,14 @@
-"""What pictures of many sizes cost, against as many pixels in pictures of one size.
+"""Times pictures of many sizes, against as many pixels in pictures of one size.
 
 python -m benchmarks.sizes                        # a2k-mini, 100 pictures of 100 sizes
 python -m benchmarks.sizes --model=full --count=20
 
 Two folders of photographs: short side 512 with an aspect of 1 to 2 either way, and both sides
-between 256 and 1024. Their sizes are made known first, as `stylize.py` does; then each picture
-passes through the public verb in one process, 8 bits in and out, with one style that is encoded
-before. Prints how many programs XLA compiled for the contents, seconds of the first pass, choosing
-and compiling included, and of the second one, in which pictures of both kinds take turns, and the
-ratio of megapixels a second.
+between 256 and 1024. `Stylizer.prepare` learns their sizes first, as with `stya2k stylize`. Then
+one process paints each picture, 8 bits in and out, in one style that was encoded before. Prints how
+many programs XLA compiled for the contents; seconds of a first pass, with choosing and compiling;
+seconds of a second pass, in which both kinds of pictures take turns; and the ratios of megapixels a
+second.
 """
 
 import time
@@ -95,7 +95,7 @@ def noise(size: Size) -> np.ndarray:
 
 
 def different_sizes(draw: Callable[[np.random.Generator], Size], count: int) -> list[Size]:
-    """Draws so many sizes, no two of which are equal."""
+    """Draws `count` different sizes."""
     rng = np.random.default_rng(0)
     sizes: dict[Size, None] = {}
     while len(sizes) < count:
@@ -110,7 +110,7 @@ def short_side_512(rng: np.random.Generator) -> Size:
 
 
 def any_sides(rng: np.random.Generator) -> Size:
-    """Draws a size whose sides have nothing to do with each other."""
+    """Draws a size with two independent sides."""
     return tuple(rng.integers(256, 1024, 2, endpoint=True).tolist())
 
 

@@ -1,13 +1,13 @@
-"""What painting in tiles changes in a picture, against painting it whole.
+"""Measures how much painting in tiles changes a picture, against painting it whole.
 
 python -m benchmarks.tiles                        # 2048x2048, a2k-mini, three sizes of tiles
 python -m benchmarks.tiles --model=full --size=1024 --tiles=256,512
 python -m benchmarks.tiles --content=PHOTO --style=PAINTING
 
-Pictures are drawn unless given, and squashed to squares. The content is painted in tiles with the
-style that was encoded whole; "and style": the style is encoded in tiles too. Prints the largest and
-the 99.99th percentile of the absolute differences of all numbers in units of 1/255, of floats and
-of 8-bit pictures, and seconds of the second call.
+Pictures are drawn unless given, and squashed to squares. The content is painted in tiles, with a
+style that was encoded whole; in rows "and style" the style is encoded in tiles too. Prints absolute
+differences in units of 1/255, of floats and of 8-bit pictures: the largest, and the 99.99th
+percentile. Also prints seconds of the second call.
 """
 
 import time
@@ -33,7 +33,7 @@ STYLE = flags.DEFINE_string("style", "", "Picture; a drawn one by default.")
 
 
 def main(_) -> None:
-    """Prints a line for each way to paint in tiles."""
+    """Prints a line for each size of tiles and way to encode the style."""
     model = open_model(MODEL.value)
     content = square(CONTENT.value, draw_content, SIZE.value)
     picture = square(STYLE.value, draw_style, STYLE_SIZE.value)
@@ -64,7 +64,7 @@ def square(path: str, draw, side: int) -> np.ndarray:
 
 
 def painted(stylizer: Stylizer, content: np.ndarray, style) -> tuple[np.ndarray, float]:
-    """Returns the picture and how long it took when everything was compiled."""
+    """Returns the picture and its seconds, with everything compiled."""
     stylizer(content, style)
     start = time.perf_counter()
     return stylizer(content, style), time.perf_counter() - start

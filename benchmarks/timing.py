@@ -1,4 +1,4 @@
-"""Timing several systems fairly on one machine."""
+"""Times several systems fairly on one machine."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def take_turns(systems: Mapping[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Returns seconds of each call by system; systems alternate, after one warm-up call each."""
+    """Returns the seconds of each call, by system. Systems alternate after a warm-up call each."""
     for run in systems.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in systems}

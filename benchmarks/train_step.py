@@ -1,13 +1,13 @@
-"""How fast a training step is, against the PyTorch reference in the same run.
+"""Times a training step, against the PyTorch reference in the same run.
 
 python -m benchmarks.train_step                   # 256x256, batch 2, full width
 python -m benchmarks.train_step --size=128 --batch=4
 python -m benchmarks.train_step --batch=8 --dtypes=float32,bfloat16 --torch_device=cuda
 
-Needs the torch extra. A step is forward, loss, backward and Adam; systems take turns. Weights are
-random, which changes no speed. Then come pairs a second, the arithmetic of a step as it is written
-down (a convolution counted as such, whatever method computes it) and its share of what the machine
-does in large matrix products. `python -m benchmarks.input` times the input alone.
+Needs the torch extra. A step is forward, loss, backward and Adam. Systems take turns. Weights are
+random, which changes no speed. Also prints pairs a second, the FLOPs of a step, with convolutions
+counted directly whatever method computes them, and their share of the machine's FLOP/s in large
+matrix products. `python -m benchmarks.input` times the input alone.
 """
 
 from unittest import mock

@@ -22,8 +22,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.style = "data/wikiart"
     config.load_size = 512  # pictures are squashed to this square (0: of their short side) ...
     config.crop_size = 256  # ... and a random square of this side is cut out
-    config.recolor = 0.0  # how far the palettes of styles are changed at random, up to 1
-    config.workers = 4  # processes that read pictures; 0: none but the main one
+    config.recolor = 0.0  # how much the palettes of styles change at random, up to 1
+    config.workers = 4  # processes that read pictures; 0: only the main one
 
     # Network.
     config.encoder = "vgg"  # a directory with encoder.safetensors, "a2k-mini" or "random"
@@ -42,7 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.lambda_global = 10.0
     config.lambda_a2k = 1.25
     config.lambda_content = 0.0
-    # Not in the paper either: terms against regular patterns and rims, 0 for its recipe.
+    # Not in the paper either: terms against regular patterns and rims.
     config.lambda_pattern = 0.0  # on the power at periods of 2 and 4 pixels; 2e5 is a start
     config.lambda_pattern_contrast = 0.0  # on its ratio to neighboring frequencies; try 1
     config.lambda_rims = 0.0  # on colors along edges that neither side has; try 1000
@@ -52,17 +52,17 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Optimization: Adam. Batch and steps count over all devices together.
     config.batch_size = 8
-    config.accumulate = 1  # parts of a batch that are worked on one after the other: less memory
+    config.accumulate = 1  # parts of a batch that are computed in turn, which saves memory
     config.steps = 5 * 82_783 // 8  # five epochs of COCO; the paper's 400K counts images
     config.epochs = 5  # into which the schedule divides the steps
     config.learning_rate = 2e-4
     config.schedule = "code"  # x0.3 after each epoch from the second; "paper": linear to 0
     config.warmup = 0  # steps in which the rate grows to its full size; for `initial` models
-    config.clip_norm = 0.0  # longer gradients are shortened to this; 0: never
+    config.clip_norm = 0.0  # a longer gradient is scaled down to this norm; 0: never
 
     # Records.
     config.checkpoint_every = 1000
     config.keep_checkpoints = 3  # the newest ...
-    config.keep_every = 0  # ... and those of every so many steps for good; 0: none
+    config.keep_every = 0  # ... and one every so many steps for good; 0: none
     config.images_every = 1000
     return config

@@ -8,7 +8,7 @@ python train.py --config=configs/a2k_mini.py:finish --workdir=runs/mini \
     --config.initial=runs/mini_painter --config.content=PHOTOS --config.style=PAINTINGS
 
 `vgg` is a directory that `convert_vgg.py` made of VGG-19, which the loss looks through. The finish
-weighs content more: what a painting's colours and strokes cost in structure is won back there.
+weighs content more, which wins back structure that colors and strokes have cost.
 Ten minutes on one H200, days on two CPU cores. `make train-mini` does all of it, the encoder
 included. What was tried: docs/training_mini.md.
 
@@ -39,13 +39,12 @@ def get_config(stage: str = "painter") -> ml_collections.ConfigDict:
     config.checkpoint_every = config.images_every = 1000
     if stage == "painter":
         config.steps, config.learning_rate, config.lambda_content = 15_600, 1e-3, 8.0
-    else:
+    elif stage == "finish":
         config.steps, config.learning_rate, config.lambda_content = 3000, 2e-4, 14.0
-    if stage == "mend":
+    else:
         config.encoder = config.initial = "a2k-mini"
         config.loss_encoder = "vgg"
-        config.load_size, config.crop_size, config.batch_size = 0, 192, 4
-        config.workers = 1
+        config.load_size, config.crop_size, config.batch_size, config.workers = 0, 192, 4, 1
         config.steps, config.learning_rate, config.warmup = 1500, 1e-4, 100
         config.lambda_content, config.lambda_rims = 15.0, 1000.0
         config.lambda_pattern, config.lambda_pattern_contrast = 2e5, 1.5

@@ -8,7 +8,7 @@ ENCODER is a finished run of configs/encoder_mini.py.
 
 Names after the colon: full, all_to_all, no_da, no_pa, no_pa_step1, single_head (Table 2); adain,
 sanet, adaattn (Table 1). `make ablations` trains them all, and `evaluate.py --table=2` measures.
-Everything but `config.variant` is the same for all, the seed and so every crop included.
+Only `config.variant` differs between them; the seed, and so every crop, is the same.
 """
 
 import ml_collections
@@ -26,7 +26,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config = a2k_mini.get_config("painter")
     config.variant = variant
     config.batch_size, config.steps = 8, 2500
-    # As in the paper: a content term would hide what the variants differ in.
+    # As in the paper: a content term would hide the differences between the variants.
     config.lambda_content = 0.0
     config.global_taps = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     config.recolor = 0.0

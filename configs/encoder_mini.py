@@ -12,7 +12,7 @@ from configs import a2k
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """Returns the configuration; what concerns a painter or its pictures is not read."""
+    """Returns the configuration; fields of a painter are not read."""
     config = a2k.get_config()
     config.task = "encoder"
     config.width = 0.25

@@ -1,10 +1,10 @@
-"""Trains the small model that comes with the package further, its own encoder in the loss.
+"""Trains the bundled small model further, with its own encoder in the loss.
 
 python train.py --config=configs/fine_tune.py --workdir=runs/mine \
     --config.content=PHOTOS --config.style=PAINTINGS
 
-As it stands: a minute on two CPU cores, on pictures that the project draws. The result opens like
-any model: `stylize.py --checkpoint=runs/mine`.
+Without flags it takes a minute on two CPU cores, on pictures that the project draws. The result
+opens like any model: `stylize.py --checkpoint=runs/mine`.
 """
 
 import ml_collections
@@ -13,7 +13,7 @@ from configs import a2k_mini
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """Returns the last stage of a2k-mini made short."""
+    """Returns the last stage of a2k-mini, made short."""
     config = a2k_mini.get_config("finish")
     config.content = config.style = "demo:"
     config.encoder = config.initial = "a2k-mini"

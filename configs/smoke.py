@@ -1,4 +1,4 @@
-"""A minute on two CPU cores, no files needed: shows that training works, not what it can do.
+"""A minute on two CPU cores, without any files: shows that training works, not its quality.
 
 python train.py --config=configs/smoke.py --workdir=runs/smoke
 

@@ -4,13 +4,13 @@ import difflib
 import importlib
 import sys
 
-COMMANDS = {  # and the line about each that the list prints
+COMMANDS = {  # with the line about each that the list prints
     "stylize": "paint pictures and clips in the style of others",
-    "train": "train a model, or go on with a run",
+    "train": "train a model, or resume a run",
     "evaluate": "measure models and folders of stylized pictures",
     "demo": "serve a page to try a model in the browser",
     "convert": "convert PyTorch weights to ours and back",
-    "convert-lpips": "join published LPIPS weights to one file",
+    "convert-lpips": "join published LPIPS weights into one file",
     "export": "write a model as StableHLO or ONNX programs",
     "prepare": "pack training pictures into array records",
     "pack": "write a model as one file",
@@ -31,7 +31,7 @@ def main() -> None:
         sys.exit(f"error: there is no command {name!r}.{meant}\n\n{_listed()}")
     command = importlib.import_module(f"stya2k_jax.commands.{name.replace('-', '_')}")
     sys.argv = [f"stya2k {name}", *rest]
-    sys.modules["__main__"].__doc__ = command.__doc__  # which absl prints above the flags
+    sys.modules["__main__"].__doc__ = command.__doc__  # absl prints it above the flags
     command.main()
 
 

@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM, Ctrl-C and a scheduler's notice that the host is taken away."""
+"""Requests to stop: SIGTERM, Ctrl-C and a scheduler's notice that it takes the host away."""
 
 import signal
 import threading
@@ -12,14 +12,14 @@ COMPILING = "stya2k-compiling"  # name of the thread
 
 
 class StopRequest:
-    """Notices SIGTERM and Ctrl-C while it is entered; a second Ctrl-C interrupts at once.
+    """Notices SIGTERM and Ctrl-C inside of `with`; a second Ctrl-C interrupts at once.
 
-    In a run of several processes JAX listens to SIGTERM instead, in each of them, and all agree on
-    the step after which to stop; Ctrl-C interrupts at once.
+    In a run of several processes JAX listens to SIGTERM in each of them, and all agree on the step
+    after which to stop. There, the first Ctrl-C interrupts at once.
     """
 
     def __init__(self) -> None:
-        """Starts to listen only when entered."""
+        """Prepares a request; listening starts with `with`."""
         self.signal: str | None = None
         self._asked = 0
         self._before: dict[int, Any] = {}
@@ -35,11 +35,11 @@ class StopRequest:
             signal.signal(number, handler)
 
     def now(self) -> bool:
-        """Tells whether to stop after this step; every process asks after every step."""
+        """Returns whether to stop after this step; every process must ask after every step."""
         if jax.process_count() == 1:
             return self.signal is not None
-        # Not the step: JAX takes it that the first question was number 1, also in a run that goes
-        # on, and would wait for a step that is long past.
+        # Count our own calls: JAX expects the counter to start at 1. With its step, a resumed run
+        # would wait for one that never comes.
         self._asked += 1
         if multihost_utils.reached_preemption_sync_point(self._asked):
             self.signal = "SIGTERM to one of the processes"
@@ -52,10 +52,10 @@ class StopRequest:
 
 
 def unless_stopped(compile_it: Callable[[], Any], stop: StopRequest) -> Any:
-    """Returns what `compile_it` does, or None as soon as a signal asks to stop.
+    """Returns what `compile_it` returns, or None as soon as a signal asks to stop.
 
-    Compiling takes minutes for a large network, and whoever sends SIGTERM waits for seconds only.
-    It goes on in a thread of its own, which a program must not wait for: see `compiling`.
+    Compiling a large network takes minutes, but after SIGTERM a program has only seconds. The
+    compilation then goes on in its thread, and the program must not wait for it: see `compiling`.
     """
     if jax.process_count() > 1:  # all processes stop together, after a step
         return compile_it()
@@ -81,8 +81,8 @@ def unless_stopped(compile_it: Callable[[], Any], stop: StopRequest) -> Any:
 
 
 def compiling() -> bool:
-    """Tells whether something is still being compiled that nobody waits for.
+    """Returns whether an abandoned compilation still runs.
 
-    A program that ends in the usual way would crash in it.
+    If so, leave with `os._exit`: a normal exit would crash.
     """
     return any(thread.name == COMPILING for thread in threading.enumerate())

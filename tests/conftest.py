@@ -27,6 +27,25 @@ from PIL import Image  # noqa: E402
 jax.config.update("jax_num_cpu_devices", 4)  # so that sharding is real
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# The files that take longest, which begin first: two processes then end at about one time.
+LONGEST = (
+    *("release/test_golden", "training/test_step", "training/test_train_painter"),
+    *(
+        "network/test_model",
+        "training/test_train_encoder",
+        "demo/test_page",
+        "inference/test_tiles",
+    ),
+    *("weights/test_run_checkpoints", "inference/test_programs", "commands/test_evaluate"),
+    *("evaluation/test_evaluate_pictures", "pictures/test_hostile_pictures"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of the longest files first; `--no-loadscope-reorder` keeps them there."""
+    order = {f"tests/{name}.py": rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(LONGEST)))
+
 
 @pytest.fixture(autouse=True, scope="module")
 def programs_end_with_their_module():

@@ -1,4 +1,4 @@
-"""What all commands share: errors that a user can cause become one message and exit code 1."""
+"""Runs a command: an error that a user can cause becomes one message and exit code 1."""
 
 import sys
 import traceback
@@ -13,12 +13,12 @@ from stya2k_jax.errors import UserError
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
-    """Parses the flags, calls `main` with what is left of the command line, and exits.
+    """Parses the flags, calls `main` with the rest of the command line, and exits.
 
-    Wrong values, missing files, no permission and no memory print one message on stderr. Any other
-    exception is a bug and keeps its traceback.
+    A wrong value, a missing file, no permission or no memory prints one message on stderr. Any
+    other exception is a bug and keeps its traceback.
     """
-    # `--help` shows the flags of the script; ours are defined in the module that it calls.
+    # `--help` shows the flags of the script, but they are defined in the module that it calls.
     for flag in flags.FLAGS.get_key_flags_for_module(main.__module__):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(partial(_guarded, main), flags_parser=_parse)
@@ -28,49 +28,48 @@ def _parse(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        # ml_collections hands on an error of a config file as the text of its traceback.
+        # ml_collections turns an error of a config file into the text of its traceback.
         name, _, message = str(error).rstrip().rpartition("\n")[2].partition(": ")
         if name.strip() == f"{UserError.__module__}.{UserError.__name__}":
-            sys.exit(_complain(message))
-        sys.exit(_complain(f"{error}\n--help lists the flags."))
+            sys.exit(complain(message))
+        sys.exit(complain(f"{error}\n--help lists the flags."))
     except (AttributeError, KeyError) as error:
         files = {Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)}
-        if "config_path.py" not in files:  # of ml_collections: looks up --config.FIELD
+        if "config_path.py" not in files:  # where ml_collections looks up --config.FIELD
             raise
         while error.args and isinstance(error.args[0], Exception):
-            error = error.args[0]  # an AttributeError that holds a KeyError that holds the text
+            error = error.args[0]  # the text is in a KeyError inside of an AttributeError
         reason = ". ".join(str(error.args[0]).splitlines())
-        sys.exit(_complain(f"no such config field: {reason}"))
+        sys.exit(complain(f"no such config field: {reason}"))
     except OSError as error:
-        sys.exit(_complain(f"the config cannot be read: {error}"))
+        sys.exit(complain(f"the config cannot be read: {error}"))
 
 
 def _guarded(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
-    if not flags.FLAGS["verbosity"].present:  # absl's own default is INFO, at which Orbax narrates
+    if not flags.FLAGS["verbosity"].present:  # absl's default is INFO, and Orbax logs much there
         logging.set_verbosity(logging.WARNING)
     try:
         if len(argv) > 1:
             raise UserError(f"unknown argument {argv[1]!r}; flags look like --name=value.")
         return main(argv) or 0
     except KeyboardInterrupt:
-        return _complain("interrupted")
+        return complain("interrupted")
     except MemoryError as error:
-        return _complain(f"out of memory: {error}; use smaller pictures or a smaller batch.")
+        return complain(f"out of memory: {error}; use smaller pictures or a smaller batch.")
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         reason = str(error).splitlines()[0]
-        return _complain(f"out of memory ({reason}); use smaller pictures or a smaller batch.")
+        return complain(f"out of memory ({reason}); use smaller pictures or a smaller batch.")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        in_the_way = isinstance(error, FileExistsError)  # the file that a directory is made over
-        return _complain(
-            f"{where}{'is not a directory' if in_the_way else error.strerror or error}"
-        )
+        in_the_way = isinstance(error, FileExistsError)  # a file where a directory must be made
+        return complain(f"{where}{'is not a directory' if in_the_way else error.strerror or error}")
     except UserError as error:
-        return _complain(str(error))
+        return complain(str(error))
 
 
-def _complain(message: str) -> int:
+def complain(message: str) -> int:
+    """Prints an error on stderr and returns the exit code."""
     print(f"error: {message}", file=sys.stderr)
     return 1

@@ -1,34 +1,72 @@
-"""Compiled programs on disk, so that a run that starts again does not compile again."""
+"""Compiled programs on disk, so that the next start need not compile again."""
 
 import hashlib
 import os
 import platform
+import sys
 from pathlib import Path
 
 import jax
 
+MAX_BYTES = 2 * 2**30  # beyond, what was used least recently is removed
 _CPU = Path("/proc/cpuinfo")
 
 
 def use(directory: str | None) -> None:
-    """Lets JAX keep compiled programs in a directory.
+    """Lets JAX keep compiled programs in a directory of at most `MAX_BYTES`.
+
+    Several processes may use one directory. A damaged entry is compiled anew. Where nothing can be
+    written, one line says so, and programs are not kept.
 
     Args:
-      directory: made where needed; "" keeps none. None: what JAX has been told, for instance by
-        JAX_COMPILATION_CACHE_DIR, else `stya2k_jax` in the user's cache (XDG_CACHE_HOME).
+      directory: made where needed; "" keeps none. None: the directory of JAX's own settings, such
+        as JAX_COMPILATION_CACHE_DIR, else `stya2k_jax` in the user's cache (XDG_CACHE_HOME).
     """
     if directory is None:
         if jax.config.jax_compilation_cache_dir:
             return
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        directory = str(Path(home) / "stya2k_jax" / _machine())
+        directory = default_directory()
+        if directory is None:
+            _say("there is no home directory")
+    if directory:
+        try:
+            _check_writable(Path(directory))
+        except OSError as error:
+            _say(f"{directory}: {error.strerror or error}")
+            directory = None
+    if directory:
+        jax.config.update("jax_compilation_cache_max_size", MAX_BYTES)
     jax.config.update("jax_compilation_cache_dir", directory or None)
 
 
-def _machine() -> str:
-    """Returns a name that machines share only if they run the same instructions.
+def default_directory() -> str | None:
+    """Returns where programs are kept unless a user says otherwise; None without a home."""
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # neither HOME nor an entry in the list of users, as in containers
+        return None
+    return str(Path(home) / "stya2k_jax" / _machine())
 
-    A home directory may lie on many machines, and what was compiled for one processor crashes
+
+def _check_writable(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    probe = directory / f".probe-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+
+
+def _say(reason: str) -> None:
+    print(
+        f"warning: compiled programs are not kept ({reason}); name a directory with "
+        "--compile_cache=DIRECTORY.",
+        file=sys.stderr,
+    )
+
+
+def _machine() -> str:
+    """Returns a name that two machines share only if they run the same instructions.
+
+    Many machines may share a home directory, and a program compiled for one processor crashes on
     another.
     """
     lines = _CPU.read_text().splitlines() if _CPU.is_file() else [platform.processor()]

@@ -5,7 +5,7 @@ from pathlib import Path
 from absl import flags
 
 from stya2k_jax.commands import command_line
-from stya2k_jax.conversion.normalized_vgg import normalise_encoder
+from stya2k_jax.conversion.normalized_vgg import normalize_encoder
 from stya2k_jax.conversion.pytorch_files import read_state_dict, save_state_dict
 from stya2k_jax.conversion.released_model import (
     RELEASED_FILES,
@@ -82,7 +82,7 @@ def export_model(checkpoint: Path, directory: Path) -> None:
 def _read_vgg(path: Path, vgg_format: str, photographs: str | None) -> tuple[Encoder, Architecture]:
     if vgg_format == "torchvision" and photographs is None:
         raise UserError(
-            "torchvision's VGG-19 is not normalised; give --photographs=FOLDER, over which every "
+            "torchvision's VGG-19 is not normalized; give --photographs=FOLDER, over which every "
             "channel is rescaled to a mean activation of 1 (a few dozen photographs will do)."
         )
     state_dict = read_state_dict(path)
@@ -96,6 +96,6 @@ def _read_vgg(path: Path, vgg_format: str, photographs: str | None) -> tuple[Enc
     if photographs is not None:
         files = find_pictures(photographs)
         pictures = (to_float(crop_square(read_picture(f), PHOTOGRAPH_PX)) for f in files)
-        encoder, _ = normalise_encoder(encoder, pictures)
+        encoder, _ = normalize_encoder(encoder, pictures)
         print(f"Rescaled every channel to a mean activation of 1 over {len(files)} pictures")
     return encoder, architecture

@@ -1,12 +1,10 @@
 """`stya2k demo`: the page to try a model in the browser."""
 
-import importlib.util
-
 from absl import flags
 
 from stya2k_jax.commands import command_line
 from stya2k_jax.demo.server import listen, serve
-from stya2k_jax.errors import UserError
+from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.weights.loading import MINI, load
 
 
@@ -20,12 +18,12 @@ def main() -> None:
     )
     checkpoint = flags.DEFINE_string("checkpoint", MINI, "The model that paints.")
 
-    def run(_) -> None:
-        from stya2k_jax.inference.stylizer import Stylizer
+    hosts = flags.DEFINE_multi_string(
+        "allow_host", [], "Name under which a proxy or the network asks for the page; repeatable."
+    )
 
-        if importlib.util.find_spec("gradio") is None:
-            raise UserError("the demo needs Gradio; install it by pip install 'stya2k-jax[demo]'.")
+    def run(_) -> None:
         with listen(host.value, port.value) as listener:
-            serve(Stylizer(load(checkpoint.value)), listener)
+            serve(Stylizer(load(checkpoint.value)), listener, hosts.value)
 
     command_line.run(run)

@@ -1,4 +1,4 @@
-"""The command `stya2k export`, also `stya2k export`."""
+"""The command `stya2k export`: a model as StableHLO or ONNX programs."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,9 @@ from absl import flags
 from stya2k_jax.commands import command_line
 from stya2k_jax.errors import UserError
 from stya2k_jax.export.export_model import export_model
-from stya2k_jax.export.halves import HALVES, Size
+from stya2k_jax.export.halves import HALVES
 from stya2k_jax.export.manifest import FORMATS, MANIFEST_FILE
+from stya2k_jax.network.sizes import Size
 from stya2k_jax.weights.loading import MINI, load
 
 
@@ -40,10 +41,10 @@ def main() -> None:
 
 
 def parse_size(text: str, flag: str) -> Size | None:
-    """Reads a size such as `512x384`, height first; None of an empty text.
+    """Reads a size such as `512x384`, height first; an empty text gives None.
 
     Raises:
-      UserError: anything else.
+      UserError: another text.
     """
     match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", text)
     if text and not match:

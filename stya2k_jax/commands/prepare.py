@@ -1,7 +1,7 @@
 """Packs pictures for training: `stya2k prepare --input=FOLDER --output=DIRECTORY`.
 
-Training on `arrayrecord:DIRECTORY` reads the pictures that training on the folder would read, and
-resizes none of them.
+Training on `arrayrecord:DIRECTORY` reads the same pictures as training on the folder, but they are
+resized already.
 """
 
 import os

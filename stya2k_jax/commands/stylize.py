@@ -7,6 +7,10 @@ from absl import flags
 
 from stya2k_jax.commands import command_line, compile_cache
 from stya2k_jax.errors import UserError
+from stya2k_jax.inference.contents import find_contents
+from stya2k_jax.inference.style import POLICIES
+from stya2k_jax.inference.stylize_files import Styling, stylize_files
+from stya2k_jax.inference.stylizer import COLORS, Stylizer
 from stya2k_jax.pictures.reading import find_all
 from stya2k_jax.weights.loading import MINI, load
 
@@ -33,21 +37,21 @@ def main() -> None:
     alpha = flags.DEFINE_float("alpha", 1.0, "Strength: 0 is the content, 1 the model, up to 3.")
     preserve_color = flags.DEFINE_enum(
         "preserve_color",
-        "none",
-        ["none", "luminance", "match"],
-        "Keep the content's colours: by lightness alone, or by recolouring the style first.",
+        COLORS[0],
+        COLORS,
+        "Keep the content's colors: change lightness alone, or recolor the style first.",
     )
     weights = flags.DEFINE_list(
-        "style_interpolation_weights", None, "One for each style: blends them all, as 0.3,0.7."
+        "style_interpolation_weights", None, "A weight for each style, as 0.3,0.7: blends them all."
     )
     masks = flags.DEFINE_multi_string(
-        "mask", None, "White where a style is painted; one for each style, in their order."
+        "mask", None, "Mask, white where a style is painted; one for each style, in their order."
     )
     content_mask = flags.DEFINE_string(
         "content_mask", None, "White where the content stays as it is."
     )
     block_policy = flags.DEFINE_enum(
-        "block_policy", "trained", ["trained", "balanced"], "Larger blocks for large styles."
+        "block_policy", POLICIES[0], POLICIES, "Larger blocks for large styles."
     )
     save_styles = flags.DEFINE_bool(
         "save_styles", False, "Keep each encoded style in the output, as a .safetensors file."
@@ -59,7 +63,11 @@ def main() -> None:
         "fps", None, "Folders of --content are clips of so many frames per second.", lower_bound=0
     )
     smoothing = flags.DEFINE_float(
-        "smoothing", 0.0, "How much a clip's frames hold to those before: 0, or about 0.8.", 0, 0.99
+        "smoothing",
+        0.0,
+        "How closely a frame of a clip follows the one before: 0 (not), or about 0.8.",
+        0,
+        0.99,
     )
     max_memory = flags.DEFINE_float(
         "max_memory", 1.0, "GiB for a picture's features; larger ones are painted in tiles.", 0
@@ -76,11 +84,9 @@ def main() -> None:
     flags.mark_flags_as_required(["content", "style", "output"])
 
     def run(_) -> int:
-        from stya2k_jax.inference.stylize_files import Styling, find_contents, stylize_files
-        from stya2k_jax.inference.stylizer import Stylizer
-
         compile_cache.use(cache.value)
-        contents, styles = find_contents(content.value, fps.value), find_all(style.value)
+        contents = find_contents(content.value, fps.value, Path(output.value))
+        styles = find_all(style.value)
         styling = Styling(
             styles,
             style_size.value,
@@ -101,6 +107,7 @@ def main() -> None:
             fps=fps.value,
             smoothing=smoothing.value,
             attention_at=_position(attention.value),
+            folders=[Path(path) for path in content.value],
             alpha=alpha.value,
             preserve_color=preserve_color.value,
             masks=masks.value,

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -14,33 +14,37 @@ from ml_collections import config_flags
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from stya2k_jax.commands import command_line
+from stya2k_jax.commands.config_files import NAMES, with_config_file
 from stya2k_jax.errors import UserError
 
 
 def main() -> None:
-    """Trains as the config says; see `training.train_painter` and `training.train_encoder`."""
+    """Trains what the config names; see `training.train_painter` and `training.train_encoder`."""
     config = config_flags.DEFINE_config_file(
-        "config", None, "configs/….py; any field is set by --config.FIELD=VALUE.", lock_config=True
+        "config",
+        None,
+        f"A file, or one of {', '.join(NAMES)}; any field is set by --config.FIELD=VALUE.",
+        lock_config=True,
     )
     workdir = flags.DEFINE_string(
-        "workdir", None, "Directory of the run; a run that is in it already goes on."
+        "workdir", None, "Directory of the run; a run that it holds already is resumed."
     )
     allowed = flags.DEFINE_list(
         "allow_changes",
         [],
-        "Config fields in which a run that goes on may differ from how it was started.",
+        "Config fields that a resumed run may change.",
     )
     coordinator = flags.DEFINE_string(
         "coordinator", None, "HOST:PORT of process 0 of a run of several (or STYA2K_COORDINATOR)."
     )
     processes = flags.DEFINE_integer(
-        "processes", None, "How many processes train together (or STYA2K_PROCESSES)."
+        "processes", None, "Number of processes that train together (or STYA2K_PROCESSES)."
     )
     process = flags.DEFINE_integer(
         "process", None, "Number of this process, from 0 (or STYA2K_PROCESS)."
     )
     detect = flags.DEFINE_bool(
-        "distributed", False, "Finds the other processes itself: SLURM, Open MPI, TPU pods."
+        "distributed", False, "Find the other processes itself: SLURM, Open MPI, TPU pods."
     )
     join_timeout = flags.DEFINE_integer(
         "join_timeout", 300, "Seconds to wait for the other processes.", lower_bound=1
@@ -52,7 +56,10 @@ def main() -> None:
         "JAX_COMPILATION_CACHE_DIR, or a directory of the user's cache.",
     )
     flags.mark_flags_as_required(["config", "workdir"])
-    _let_configs_import_their_neighbours(sys.argv)
+    try:
+        sys.argv = with_config_file(sys.argv)
+    except UserError as error:
+        sys.exit(command_line.complain(str(error)))
 
     def run(_) -> None:
         # Heavy: only once the flags are known to be right.
@@ -101,12 +108,3 @@ def _chosen(task: str, **tasks: Callable) -> Callable:
     if task not in tasks:
         raise UserError(f"config.task={task!r} does not exist; choose one of {', '.join(tasks)}.")
     return tasks[task]
-
-
-def _let_configs_import_their_neighbours(argv: Sequence[str]) -> None:
-    """Makes `from configs import a2k` work in a config, wherever the command is started."""
-    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
-        name, equals, value = argument.partition("=")
-        if name.lstrip("-") == "config":
-            config = Path(value if equals else following).absolute()
-            sys.path.append(str(config.parent.parent))

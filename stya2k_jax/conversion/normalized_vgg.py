@@ -1,4 +1,4 @@
-"""Rescaling VGG-19 so that every channel is equally strong: Gatys' "normalised" VGG."""
+"""Rescales VGG-19 so that all channels are equally strong: Gatys' "normalised" VGG."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ def mean_activations(encoder: Encoder, pictures: Iterable[np.ndarray]) -> dict[s
 
     Args:
       encoder: the network.
-      pictures: arrays `[H, W, 3]` in [0, 1]; each counts the same, whatever its size.
+      pictures: arrays `[H, W, 3]` in [0, 1]; all count the same, whatever their size.
 
     Returns:
       Arrays `[c]` in float64 by the name of the convolution.
@@ -40,19 +40,23 @@ def mean_activations(encoder: Encoder, pictures: Iterable[np.ndarray]) -> dict[s
     return {name: sums / count for name, sums in total.items()}
 
 
-def normalise_encoder(
+def normalize_encoder(
     encoder: Encoder, pictures: Iterable[np.ndarray], floor: float = 0.0
 ) -> tuple[Encoder, dict[str, np.ndarray]]:
     """Rescales every channel to a mean activation of 1 over the pictures.
 
-    A ReLU and a maximum pass a positive factor on, so dividing a channel's kernel and bias by its
-    mean and multiplying the next kernel's input by it leaves the function as it was, but for the
-    scale of the features. A channel that is silent on all pictures keeps its scale; with a `floor`,
-    one whose mean is below that share of its layer's median is divided by that share of the median,
-    because a small mean says little about what the channel does on other pictures.
+    A channel's kernel and bias are divided by its mean, and the next kernel's input is multiplied
+    by it. ReLU and maximum pass a positive factor on, so only the scale of the features changes. A
+    channel that is silent on all pictures keeps its scale.
+
+    Args:
+      encoder: the network.
+      pictures: as `mean_activations` takes them.
+      floor: a share of each layer's median mean. A smaller mean is replaced by it, because it says
+        little about the channel on other pictures.
 
     Returns:
-      The rescaled encoder, and by convolution the factors `[c]` by which features were divided.
+      The rescaled encoder, and the factors `[c]` that divided the features, by convolution.
     """
     means = mean_activations(encoder, pictures)
     factors = {
@@ -65,4 +69,4 @@ def normalise_encoder(
         arrays[kernel] = arrays[kernel] * before[:, None] / factors[name]
         arrays[bias] = arrays[bias] / factors[name]
         before = factors[name]
-    return with_arrays(encoder, arrays, "the normalised encoder"), factors
+    return with_arrays(encoder, arrays, "the normalized encoder"), factors

@@ -1,6 +1,6 @@
 """Convolution weights: PyTorch's names and OIHW layout to ours, and back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -9,7 +9,8 @@ from stya2k_jax.errors import WeightsError
 from stya2k_jax.weights.parameters import differences
 
 
-def convolution_pairs(names) -> Iterator[tuple[str, str]]:
+def convolution_pairs(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yields PyTorch's and our names of kernels and biases, of pairs of convolutions' names."""
     for key, name in names:
         yield f"{key}.weight", f"{name}.kernel"
         yield f"{key}.bias", f"{name}.bias"
@@ -21,6 +22,17 @@ def to_ours(
     shapes: Mapping[str, tuple[int, ...]],
     origin: str,
 ) -> StateDict:
+    """Returns arrays by our names and in our layout.
+
+    Args:
+      state_dict: PyTorch's names and arrays.
+      pairs: PyTorch's name and ours of each array.
+      shapes: ours, by our name.
+      origin: what the message calls the state dict.
+
+    Raises:
+      WeightsError: lists every name that is missing, unexpected, misshaped or not finite.
+    """
     expected = {key: _pytorch_shape(key, shapes[name]) for key, name in pairs}
     problems = differences(expected, state_dict)
     if problems:
@@ -41,6 +53,7 @@ def _from_pytorch(key: str, array: np.ndarray, shape: tuple[int, ...]) -> np.nda
 
 
 def to_pytorch(key: str, array: np.ndarray) -> np.ndarray:
+    """Returns an array of ours in PyTorch's layout; `key` is its name there."""
     if key.endswith(".weight"):
         array = array[None, None] if array.ndim == 2 else array
         return np.ascontiguousarray(array.transpose(3, 2, 0, 1))

@@ -1,6 +1,6 @@
-"""PyTorch weights to our modules and back: complete or refused.
+"""The released PyTorch weights as our model and back: complete or refused.
 
-Kernels are OIHW in PyTorch and HWIO (1x1: IO) here; nothing else changes, so the way there and
+Kernels are OIHW in PyTorch and HWIO (1x1: IO) here. Nothing else changes, so converting there and
 back is bit-equal.
 """
 
@@ -47,10 +47,10 @@ _DECODER_KEYS = {
 def model_from_release(
     encoder: Encoder, architecture: Architecture, modules: Mapping[str, StateDict]
 ) -> StyA2K:
-    """Makes a model of an encoder and the three released modules, `A2K`, `transform`, `decoder`.
+    """Makes a model from an encoder and the released modules `A2K`, `transform` and `decoder`.
 
     Raises:
-      WeightsError: names, file by file, every key that does not fit.
+      WeightsError: lists every key that does not fit, file by file.
     """
     template = new_painter(architecture)
     shapes, arrays, messages = parameter_shapes(template), {}, []
@@ -70,10 +70,10 @@ def model_from_release(
 
 
 def release_from_model(model: StyA2K) -> dict[str, StateDict]:
-    """Returns the three released modules' state dicts: the way back of `model_from_release`.
+    """Returns the three released modules' state dicts; the inverse of `model_from_release`.
 
     Raises:
-      WeightsError: the released code, whose sizes are fixed, would paint something else.
+      WeightsError: the released code, whose sizes are fixed, has no such model.
     """
     ours, released = model.architecture.as_dict(), Architecture().as_dict()
     ours["block_sizes"][0] = released["block_sizes"][0]  # used by the loss only
@@ -123,7 +123,7 @@ def _painter_pairs() -> dict[str, list[tuple[str, str]]]:
 
 
 def verify_release(directory: Path) -> None:
-    """Checks the released files by their git blob ids.
+    """Compares the released files with the authors' by their git blob ids.
 
     Raises:
       WeightsError: names every file that is missing or is not the authors'.
@@ -140,10 +140,16 @@ def verify_release(directory: Path) -> None:
 
 
 def released_files() -> list[tuple[str, str]]:
+    """Returns the name and git blob id of each released file."""
     return list(RELEASED_FILES.values())
 
 
-def read_release(directory: Path) -> dict:
+def read_release(directory: Path) -> dict[str, StateDict]:
+    """Reads the released modules' state dicts, by module.
+
+    Raises:
+      WeightsError: a file is missing or cannot be read.
+    """
     missing = [name for name, _ in released_files() if not (directory / name).is_file()]
     if missing:
         raise WeightsError(f"{directory} lacks {', '.join(missing)}; it needs all three files.")

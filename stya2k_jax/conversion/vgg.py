@@ -11,7 +11,7 @@ from stya2k_jax.network.encoder import CONVOLUTIONS, Encoder
 from stya2k_jax.network.model import new_encoder
 from stya2k_jax.weights.parameters import parameter_shapes, with_arrays
 
-# Keys of the convolutions up to conv5_1, in order; those beyond are never used.
+# Keys of the convolutions up to conv5_1, in order; deeper ones are never used.
 VGG_KEYS = {
     "normalised": ("0", *map(str, (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42))),
     "torchvision": tuple(f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)),
@@ -27,16 +27,16 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def encoder_from_vgg(
     state_dict: Mapping[str, np.ndarray], vgg_format: str = "normalised", origin: str = "VGG"
 ) -> tuple[Encoder, Architecture]:
-    """Makes an encoder of a VGG-19 state dict; its width is read off the first convolution.
+    """Makes an encoder from a VGG-19 state dict; the first convolution gives its width.
 
     Args:
-      state_dict: PyTorch keys and arrays; layers beyond conv5_1 may be there or not.
+      state_dict: PyTorch keys and arrays; layers beyond conv5_1 are optional.
       vgg_format: `"normalised"`, the published `vgg_normalised.pth` whose first layer is a 1x1
         convolution, or `"torchvision"`, whose ImageNet mean and scale become that layer.
-      origin: where it comes from, for the message.
+      origin: what messages call the state dict.
 
     Raises:
-      WeightsError: names every key that is missing, unexpected, misshaped or not finite.
+      WeightsError: lists every key that is missing, unexpected, misshaped or not finite.
     """
     keys = VGG_KEYS[vgg_format]
     state_dict = {
@@ -63,5 +63,5 @@ def encoder_from_vgg(
 
 
 def is_beyond_conv5_1(name: str, vgg_format: str) -> bool:
-    """Tells whether a key of a VGG-19 state dict belongs to a layer that is never used."""
+    """Returns whether a key of a VGG-19 state dict belongs to a layer that is never used."""
     return name.rpartition(".")[0] in VGG_KEYS_BEYOND[vgg_format]

@@ -1,7 +1,7 @@
 """Collections of pictures in ArrayRecord files: our own and those of TensorFlow Datasets.
 
-What reads them is imported when it is needed. TensorFlow is not: TFDS prepares data sets with it,
-and reads them without.
+The reader is imported when it is needed. TensorFlow is never imported: TFDS prepares data sets
+with it, and reads them without.
 """
 
 import bisect
@@ -26,7 +26,7 @@ SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(.*)")
 
 
 class Records(Source):
-    """Pictures that are records; subclasses say how a record holds the bytes of a picture file.
+    """Pictures that are records. Subclasses know where a record holds the picture file.
 
     Attributes:
       records: an `array_record` data source, which opens files when it reads from them.
@@ -43,7 +43,7 @@ class Records(Source):
         return decode_picture(self._file(index), self.name(index))
 
     def crop(self, index: int, size_px: int, box: Box) -> Image.Image:
-        """See `Source`; of the files that `stya2k prepare` writes only the part is decoded."""
+        """See `Source`. Of files that `stya2k prepare` wrote, only the part is decoded."""
         data = self._file(index)
         part = decode_window(data, (size_px, size_px), box)
         if part is None:
@@ -53,7 +53,7 @@ class Records(Source):
     def _file(self, index: int) -> bytes:
         try:
             return self.picture(self.records[int(index)])
-        except RuntimeError as error:  # all that the reader of record files raises
+        except RuntimeError as error:  # the only error of the reader of record files
             raise PictureError(f"{self.name(index)} cannot be read: {error}.") from error
 
     def picture(self, record: bytes) -> bytes:
@@ -90,8 +90,7 @@ def open_array_records(pattern: str) -> ArrayRecords:
       pattern: a file, a pattern such as `/path/*.array_record`, or a directory of such files.
 
     Raises:
-      PictureError: no such files, a file that is none, one of several shards is missing, or no
-        records at all.
+      PictureError: no such files, a damaged file, a missing shard, or no records.
     """
     from array_record.python import array_record_data_source, array_record_module
 
@@ -122,7 +121,7 @@ def open_array_records(pattern: str) -> ArrayRecords:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """A whole file, in the terms of the data source, which need not open it to count."""
+    """A whole file as the data source wants it: with its count, so that it stays closed."""
 
     filename: str
     take: int

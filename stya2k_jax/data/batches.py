@@ -1,7 +1,7 @@
 """Training input: two collections of pictures become unpaired batches of crops (Sec. 4.1).
 
-Sample i is a function of the seed and of i alone: neither the number of worker processes, nor who
-reads which rows of a batch, nor where a run was resumed changes it.
+Sample i depends on the seed and on i alone. The number of worker processes, the hosts that share a
+batch and the step at which a run was resumed do not change it.
 """
 
 import dataclasses
@@ -38,10 +38,8 @@ class ReadAndCrop:
 
     def __call__(self, index: int, rng: np.random.Generator) -> Batch:
         """Returns uint8 `[crop, crop, 3]`, the picture's index, and the index asked for."""
-        if self.load_size:
-            corner = [int(x) for x in rng.integers(0, self.load_size - self.crop_size + 1, 2)]
-        else:
-            corner = rng.random(2)
+        places = self.load_size - self.crop_size + 1
+        corner = rng.integers(0, places, 2) if self.load_size else rng.random(2)
         mirrored = rng.integers(2)
         image, used = read_or_next(
             self.source, int(index), self.kind, lambda i: self._crop(i, corner)
@@ -56,10 +54,10 @@ class ReadAndCrop:
             _wanted(self.kind): np.int64(index),
         }
 
-    def _crop(self, index: int, corner: Sequence[float]) -> Image.Image:
+    def _crop(self, index: int, corner: np.ndarray) -> Image.Image:
         """Cuts the crop at a corner: in pixels, or in shares where `load_size` is 0."""
         if self.load_size:
-            left, top = corner[1], corner[0]
+            top, left = map(int, corner)
             box = left, top, left + self.crop_size, top + self.crop_size
             return self.source.crop(index, self.load_size, box)
         image = self.source[index]
@@ -69,11 +67,11 @@ class ReadAndCrop:
 
 
 def recolored(image: Image.Image, rng: np.random.Generator, amount: float) -> Image.Image:
-    """Changes a picture's palette at random, so that a few styles show many.
+    """Changes a picture's palette at random, so that few styles show many palettes.
 
-    Red, green and blue change places in a share `amount` of the pictures. Saturation is multiplied
-    by a factor between e^(-amount / 2) and e^amount, contrast by one between e^(-amount / 4) and
-    e^(amount / 2).
+    A share `amount` of the pictures gets red, green and blue in another order. Saturation is
+    multiplied by a factor between e^(-amount / 2) and e^amount, contrast by one between
+    e^(-amount / 4) and e^(amount / 2).
     """
     if rng.random() < amount:
         bands = image.split()
@@ -83,94 +81,92 @@ def recolored(image: Image.Image, rng: np.random.Generator, amount: float) -> Im
     return image
 
 
-def batches(
-    content: Source,
-    style: Source,
-    *,
-    batch_size: int,
-    load_size: int,
-    crop_size: int,
-    seed: int,
-    start: int = 0,
-    workers: int = 0,
-    rows: Sequence[int] | None = None,
-    recolor: float = 0.0,
-) -> Iterator[Batch]:
-    """Yields batches without end, from batch number `start` on.
+@dataclasses.dataclass(frozen=True)
+class BatchOptions:
+    """How pictures become batches.
 
-    Both collections are shuffled anew each epoch, each by itself, so that pairs keep changing. The
-    next picture takes the place of one that cannot be read; `unreadable` has the details.
-
-    Args:
-      content: pictures to keep the structure of.
-      style: pictures to take the style of.
+    Attributes:
       batch_size: pairs in a batch.
       load_size: side in pixels to which a picture is squashed; 0 for its own short side.
       crop_size: side in pixels of the crop.
       seed: of the order, the crops and the mirroring.
-      start: how many batches have been used already.
       workers: processes that decode pictures; 0 decodes in this one.
-      rows: which rows of each batch to read, where several hosts share a batch; all by default.
-        Row r of batch i is sample `i * batch_size + r` of the run, whoever reads it.
       recolor: how far the styles' palettes are changed, as `recolored` takes it.
+
+    Raises:
+      UserError: crops larger than the pictures they are cut from, or a number that is too small or
+        too large.
+    """
+
+    batch_size: int
+    load_size: int
+    crop_size: int
+    seed: int
+    workers: int = 0
+    recolor: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.recolor <= 1:
+            raise UserError(f"recolor={self.recolor} must lie between 0, no change, and 1.")
+        for name, least in dict(load_size=0, crop_size=1, seed=0, workers=0).items():
+            if getattr(self, name) < least:
+                raise UserError(f"{name}={getattr(self, name)} is too small; use at least {least}.")
+        if 0 < self.load_size < self.crop_size:
+            raise UserError(
+                f"crop_size={self.crop_size} is larger than load_size={self.load_size}; a crop is "
+                "cut from a picture of load_size."
+            )
+
+
+def batches(
+    content: Source,
+    style: Source,
+    options: BatchOptions,
+    start: int = 0,
+    rows: Sequence[int] | None = None,
+) -> Iterator[Batch]:
+    """Yields batches without end, from batch number `start` on.
+
+    Each collection is shuffled anew in each of its epochs, so that pairs keep changing. The next
+    picture replaces one that cannot be read; see `unreadable`.
+
+    Args:
+      content: pictures to keep the structure of.
+      style: pictures to take the style of.
+      options: sizes, seed and so on.
+      start: how many batches have been used already.
+      rows: which rows of each batch to read, if several hosts share a batch; all by default. Row r
+        of batch i is sample `i * batch_size + r` of the run, whichever host reads it.
 
     Yields:
       `{"content": ..., "style": ...}`, uint8 `[rows, crop, crop, 3]`, and int64 `[rows]` by
       `"content_id"` and `"style_id"`, which pictures of the collections they show.
 
     Raises:
-      UserError: as `check_options`; or a worker process was killed.
+      UserError: a worker process was killed.
       PictureError: more than one percent of a collection cannot be read.
       ValueError: rows that a batch does not have.
     """
-    check_options(
-        load_size=load_size, crop_size=crop_size, seed=seed, workers=workers, recolor=recolor
-    )
-    rows = range(batch_size) if rows is None else rows
-    if not rows or not set(rows) <= set(range(batch_size)):
-        raise ValueError(f"batches: rows={list(rows)}; a batch has rows 0 to {batch_size - 1}.")
+    size = options.batch_size
+    rows = range(size) if rows is None else rows
+    if not rows or not set(rows) <= set(range(size)):
+        raise ValueError(f"batches: rows={list(rows)}; a batch has rows 0 to {size - 1}.")
     sources = {"content": content, "style": style}
-    amounts = {"content": 0.0, "style": recolor}
+    amounts = {"content": 0.0, "style": options.recolor}
     streams = [
         grain.MapDataset.range(len(source))
-        .seed(2 * seed + i)
+        .seed(2 * options.seed + i)
         .shuffle()
         .repeat()
-        .random_map(ReadAndCrop(source, kind, load_size, crop_size, amounts[kind]))
+        .random_map(ReadAndCrop(source, kind, options.load_size, options.crop_size, amounts[kind]))
         for i, (kind, source) in enumerate(sources.items())
     ]
     pairs = grain.experimental.ZipMapDataset(streams).map(_merge)
-    whole = len(pairs) // batch_size * batch_size  # "without end" is a very large number
-    by_row = [pairs[row:whole:batch_size] for row in rows]
+    whole = len(pairs) // size * size  # "without end" is a very large number
+    by_row = [pairs[row:whole:size] for row in rows]
     dataset = grain.experimental.ZipMapDataset(by_row).map(_stack)[start:]
     counters = {kind: Unreadable(source, kind) for kind, source in sources.items()}
-    return _checked(read_ahead(dataset, workers), counters)
-
-
-def check_options(
-    *, load_size: int, crop_size: int, seed: int, workers: int, recolor: float = 0.0
-) -> None:
-    """Checks what `batches` takes, before anything is opened.
-
-    Raises:
-      UserError: crops larger than the pictures they are cut from, or a number that is too small or
-        too large.
-    """
-    if not 0 <= recolor <= 1:
-        raise UserError(f"recolor={recolor} must lie between 0, no change, and 1.")
-    for name, value, least in (
-        ("load_size", load_size, 0),
-        ("crop_size", crop_size, 1),
-        ("seed", seed, 0),
-        ("workers", workers, 0),
-    ):
-        if value < least:
-            raise UserError(f"{name}={value} is too small; use at least {least}.")
-    if 0 < load_size < crop_size:
-        raise UserError(
-            f"crop_size={crop_size} is larger than load_size={load_size}; a crop is cut from a "
-            "picture of load_size."
-        )
+    return _checked(read_ahead(dataset, options.workers), counters)
 
 
 def _checked(found: Iterable[Batch], counters: dict[str, Unreadable]) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""Decoding a part of a JPEG file, in the time of that part.
+"""Decodes a part of a JPEG file, in the time of that part.
 
 A JPEG file can only be decoded from its start, except from its restart markers on. `write_jpeg`
 puts one every few blocks along each row of blocks, so that a window can be cut out of the file

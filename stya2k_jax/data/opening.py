@@ -1,11 +1,10 @@
-"""Opening a collection of pictures from one string: a folder, record files or a TFDS data set."""
+"""Opens a collection of pictures by one string: a folder, record files or a TFDS data set."""
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import ml_collections
 import numpy as np
 from PIL import Image
 
@@ -32,7 +31,7 @@ class Folder(Source):
     """The picture files below a folder."""
 
     root: str
-    files: tuple[str, ...]  # relative to `root`: half the size of paths when workers get it
+    files: tuple[str, ...]  # relative to `root`: half as much to send to workers
 
     def __len__(self) -> int:
         return len(self.files)
@@ -47,7 +46,7 @@ class Folder(Source):
         return os.path.join(self.root, self.files[index])
 
     def fingerprint(self) -> str:
-        """See `Source`; it changes with the names and sizes of files, not with where they are."""
+        """See `Source`; it changes with the files' names and sizes, not with the folder's path."""
         sizes = (os.path.getsize(self.name(i)) for i in range(len(self)))
         return digest_of_parts(zip(self.files, sizes, strict=True))
 
@@ -86,10 +85,10 @@ def open_source(name: str, kind: str, field: str = "") -> Source:
         with its version and split, as in `tfds:coco/2014:1.1.0:test`; or `demo:` for pictures that
         the project draws.
       kind: `"content"` or `"style"`, which says what to draw.
-      field: whom an error names; `config.KIND` by default.
+      field: the setting that an error names; `config.KIND` by default.
 
     Raises:
-      PictureError: there is no such collection, or no picture in it; says what to do.
+      PictureError: there is no such collection, or it holds no picture; says what to do.
     """
     field = field or f"config.{kind}"
     if not name:
@@ -109,16 +108,16 @@ def open_source(name: str, kind: str, field: str = "") -> Source:
         raise PictureError(f"{field}: {error}") from error
 
 
-def open_sources(config: ml_collections.ConfigDict) -> list[Source]:
-    """Opens `config.content` and `config.style`; errors as `open_source` and `check_enough`."""
-    sources = [open_source(config[kind], kind) for kind in KINDS]
-    for kind, source in zip(KINDS, sources, strict=True):
-        check_enough(source, kind, config.batch_size)
-    return sources
+def open_sources(names: Mapping[str, str], batch_size: int) -> list[Source]:
+    """Opens contents and styles by their names; errors as `open_source` and `check_enough`."""
+    sources = {kind: open_source(names[kind], kind) for kind in KINDS}
+    for kind, source in sources.items():
+        check_enough(source, kind, batch_size)
+    return list(sources.values())
 
 
 def check_enough(source: Source, kind: str, batch_size: int) -> None:
-    """Checks that a batch need not show a picture twice.
+    """Checks that a collection fills a batch without repeating a picture.
 
     Raises:
       UserError: there are fewer pictures than a batch takes.

@@ -18,20 +18,20 @@ from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.files.atomic import whole_directory
 from stya2k_jax.pictures.resizing import squash
 
-# One record a group, so that any is read by itself; JPEG gets no smaller by compressing it.
+# One record a group, so that each can be read alone; JPEG does not compress further.
 WRITER_OPTIONS = "group_size:1,uncompressed"
 
 
 @dataclasses.dataclass(frozen=True)
 class Encode:
-    """Reads picture i of several collections and makes a square JPEG file of it."""
+    """Reads picture i of several collections and encodes it as a square JPEG file."""
 
     sources: Sequence[Source]
     size_px: int
     quality: int
 
     def __call__(self, index: int) -> dict:
-        """Returns the bytes of the file, or why there are none."""
+        """Returns the bytes of the file, or the reason why there are none."""
         ends = list(itertools.accumulate(map(len, self.sources)))
         source = bisect.bisect_right(ends, index)
         inside = int(index) - (ends[source] - len(self.sources[source]))
@@ -52,19 +52,19 @@ def write_shards(
     shards: int,
     workers: int,
 ) -> list[str]:
-    """Writes the pictures in order, without those that cannot be read.
+    """Writes the pictures in order and leaves out those that cannot be read.
 
     Args:
       sources: collections, one after the other.
-      output: directory for `NAME-00000-of-00008.array_record` and so on, NAME being its own name;
-        made when all is written; must not hold anything yet.
+      output: new or empty directory for `NAME-00000-of-00008.array_record` and so on, where NAME is
+        its own name. It appears when all files are written.
       size_px: side of the square to which a picture is squashed, as `data.batches` does.
       quality: of the JPEG files.
       shards: how many files; no more than there are pictures.
       workers: processes that read and encode; 0: none but this one.
 
     Returns:
-      Why pictures cannot be read, one message each.
+      A message for each picture that cannot be read.
 
     Raises:
       UserError: the directory is in use.

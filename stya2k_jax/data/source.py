@@ -1,4 +1,4 @@
-"""What a collection of pictures is, wherever they are kept."""
+"""The interface of a collection of pictures, wherever they are kept."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from stya2k_jax.pictures.resizing import squash
 
 
 class Source(Sequence):
-    """A collection of pictures that are read when they are asked for.
+    """A collection of pictures; each is read when it is needed.
 
-    It can be pickled, so that worker processes read from it. `str(source)` is what a user gave to
-    open it.
+    It can be pickled, so that worker processes can read from it. `str(source)` is the string that
+    opened it.
     """
 
     @abstractmethod
@@ -31,8 +31,8 @@ class Source(Sequence):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """Returns what a message calls the picture."""
+        """Returns the picture's name for messages."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Returns hex digits that change when the collection does, without reading pictures."""
+        """Returns hex digits that change with the collection; reads no picture."""

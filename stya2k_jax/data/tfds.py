@@ -19,7 +19,7 @@ class TfdsRecords(Records):
 
     full_name: str  # with the version
     split: str
-    feature: str  # which holds the picture; no other is decoded
+    feature: str  # the one that holds the picture; no other is decoded
     records: Any
 
     def __str__(self) -> str:
@@ -40,10 +40,10 @@ class TfdsRecords(Records):
 
 
 def open_tfds(name: str) -> TfdsRecords:
-    """Opens a data set of TensorFlow Datasets that is prepared already; nothing is downloaded.
+    """Opens a prepared data set of TensorFlow Datasets; nothing is downloaded.
 
-    It is looked for in the directory of the environment variable `TFDS_DATA_DIR`, else where TFDS
-    keeps its own.
+    The data set is searched in the directory that the environment variable `TFDS_DATA_DIR` names,
+    otherwise in TFDS's own.
 
     Args:
       name: `NAME`, `NAME/CONFIG`, either with `:VERSION`, with `:SPLIT` or with both.
@@ -99,6 +99,6 @@ def open_tfds(name: str) -> TfdsRecords:
 
 
 def _picture_feature(features: Any, image: type) -> str | None:
-    """Returns the feature called `image`, else the picture whose name comes first."""
+    """Returns the feature called `image`, otherwise the first picture by name, or None."""
     pictures = sorted(name for name, feature in features.items() if isinstance(feature, image))
     return "image" if "image" in pictures else next(iter(pictures), None)

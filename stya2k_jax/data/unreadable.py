@@ -1,4 +1,4 @@
-"""Pictures that cannot be read: the next one takes their place, and too many end the run."""
+"""Pictures that cannot be read: the next one replaces each, and too many end the run."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 def read_or_next(
     source: Source, index: int, kind: str, read: Callable[[int], Image.Image]
 ) -> tuple[Image.Image, int]:
-    """Returns `read(index)`, or that of the next picture that can be read, and its index.
+    """Reads picture `index`, or the next one that can be read; returns it and its index.
 
     Raises:
-      PictureError: more in a row cannot be read than `Unreadable` allows altogether.
+      PictureError: more pictures in a row cannot be read than `Unreadable` allows in total.
     """
     reasons: list[str] = []
     while not _too_many(len(reasons), source):
@@ -40,7 +40,7 @@ class Unreadable:
         self._reasons: dict[int, str] = {}
 
     def note(self, wanted: Iterable[int], used: Iterable[int]) -> None:
-        """Takes note of the pictures that were passed over, from wanted to used.
+        """Counts the pictures that were skipped between `wanted` and `used`.
 
         Raises:
           PictureError: more than one percent of the collection cannot be read.
@@ -62,7 +62,7 @@ class Unreadable:
 
     def _reason(self, index: int) -> str:
         try:
-            self._source[index]  # whoever read it is another process
+            self._source[index]  # another process tried before
         except PictureError as error:
             return str(error)
         return f"{self._source.name(index)} could not be read."

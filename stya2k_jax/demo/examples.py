@@ -7,7 +7,7 @@ from stya2k_jax.pictures.synthetic import STYLES, draw_content, draw_style
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # of scikit-image: public domain, CC0
 DRAWN_CONTENTS = (1,)  # a still life
-DRAWN_STYLES = 6  # one of each kind, and the first kind in other colours
+DRAWN_STYLES = 6  # one of each kind, and the first kind in other colors
 
 
 def photographs() -> dict[str, Image.Image]:

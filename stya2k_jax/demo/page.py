@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from stya2k_jax.demo.examples import contents_and_styles
+from stya2k_jax.demo.guard import Uploads
 from stya2k_jax.demo.painting import MAX_ALPHA, SIZES_PX, paint
 from stya2k_jax.errors import UserError
 from stya2k_jax.inference.stylizer import COLORS
@@ -26,7 +27,7 @@ _CSS = """
 """
 
 
-def build(stylizer: Any) -> Any:
+def build(stylizer: Any, uploads: Uploads) -> Any:
     """Lays the page out.
 
     Pictures are painted one at a time; requests wait in a queue, and each is answered to the
@@ -34,6 +35,7 @@ def build(stylizer: Any) -> Any:
 
     Args:
       stylizer: a `stya2k_jax.Stylizer`.
+      uploads: the files that may be painted.
 
     Returns:
       `gradio.Blocks`.
@@ -46,8 +48,8 @@ def build(stylizer: Any) -> Any:
         try:
             return paint(
                 stylizer,
-                _path(given[content]),
-                [_path(given[slot]) for slot in slots],
+                path_of(given[content]),
+                [path_of(given[slot]) for slot in slots],
                 [given[weight] for weight in weights],
                 alpha=given[alpha],
                 size_px=given[size_px],
@@ -63,6 +65,13 @@ def build(stylizer: Any) -> Any:
                 "The server met an error of its own, which its output describes.",
                 print_exception=True,
             ) from error
+
+    def path_of(upload: dict | None) -> str | None:
+        if upload is None:
+            return None
+        if not isinstance(upload, dict) or not uploads.owns(upload.get("path")):
+            raise UserError("Upload the pictures.")
+        return upload["path"]
 
     def shown(message: str, print_exception: bool = False) -> gr.Error:
         # Gradio renders HTML.
@@ -149,10 +158,14 @@ def build(stylizer: Any) -> Any:
 
         given = {content, *slots, *weights, alpha, size_px, colour}
         button.click(on_paint, given, result, concurrency_limit=1, **hidden)
+        # In the queue as well: the server answers no other requests.
         content_dataset.click(
-            lambda index: content_examples[index], content_dataset, content, queue=False, **hidden
+            lambda index: content_examples[index],
+            content_dataset,
+            content,
+            concurrency_limit=None,
+            **hidden,
         )
-        # In the queue, without which a message does not get to the page.
         style_dataset.click(
             on_style_example, [style_dataset, *slots], slots, concurrency_limit=None, **hidden
         )
@@ -174,7 +187,3 @@ def _examples(gr: Any, label: str, pictures: Sequence[Image.Image]) -> Any:
     return gr.Dataset(
         label=label, components=[shown], samples=[[x] for x in pictures], type="index"
     )
-
-
-def _path(upload: dict | None) -> str | None:
-    return upload and upload["path"]

@@ -9,7 +9,8 @@ from PIL import Image
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.inference.stylizer import COLORS
-from stya2k_jax.pictures.reading import FORMATS, decode_picture
+from stya2k_jax.pictures.opening import opened
+from stya2k_jax.pictures.reading import decode_picture
 from stya2k_jax.pictures.resizing import resize_short_side
 
 MAX_ALPHA = 1.5
@@ -89,7 +90,7 @@ def read_upload(path: str | Path, name: str, size_px: int) -> Image.Image:
             f"{name} has {len(data) / 2**20:.1f} MB; give a file of at most "
             f"{MAX_FILE_BYTES // 2**20} MB."
         )
-    width, height = _promised_size(data)
+    width, height = _promised_size(data, name)
     if width * height > MAX_PIXELS:
         raise PictureError(
             f"{name} has {width}×{height} pixels; give at most {MAX_PIXELS // 10**6} megapixels."
@@ -117,9 +118,9 @@ def _check_settings(
         raise UserError("The weight of a style is not from 0 to 1; choose another.")
 
 
-def _promised_size(data: bytes) -> tuple[int, int]:
+def _promised_size(data: bytes, name: str) -> tuple[int, int]:
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with opened(BytesIO(data), name) as image:
             return image.size
     except Exception:  # `decode_picture` runs into it again and says it in words
         return 1, 1

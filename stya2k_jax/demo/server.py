@@ -4,17 +4,21 @@ It is served to this machine alone unless `--host` says otherwise, and asks noth
 """
 
 import errno
-import json
+import logging
 import os
+import shutil
 import signal
 import socket
 import tempfile
+import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.demo.guard import Guard, Uploads, hosts_of
+from stya2k_jax.errors import UserError, require
 
-_MAX_REQUEST_BYTES = 2**20  # but for uploads, which have a limit of their own
+_PATIENCE_S = 3  # after a signal, for what is being painted
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -35,17 +39,25 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(stylizer: Any, listener: socket.socket) -> None:
+def serve(stylizer: Any, listener: socket.socket, allowed_hosts: Iterable[str] = ()) -> None:
     """Serves the page until SIGINT or SIGTERM, after which no uploaded file is left.
+
+    A picture that is being painted then may end within `_PATIENCE_S` seconds.
 
     Args:
       stylizer: a `stya2k_jax.Stylizer`.
       listener: of `listen`.
+      allowed_hosts: names beside its own address under which the page may be asked for.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it unwinds as Ctrl-C does
     with tempfile.TemporaryDirectory(prefix="stya2k-demo-") as files:
         os.environ["GRADIO_TEMP_DIR"] = files  # which Gradio reads while it is imported
-        server = _server(stylizer)
+
+        def leave() -> None:  # Python itself would wait for the thread that paints
+            shutil.rmtree(files, ignore_errors=True)
+            os._exit(0)
+
+        server = _server(stylizer, Uploads(files), hosts_of(listener, allowed_hosts), leave)
         print(f"Open {url_of(listener)} (Ctrl-C ends the demo)", flush=True)
         with suppress(KeyboardInterrupt):  # raised when all is served
             server.run(sockets=[listener])
@@ -59,19 +71,21 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _server(stylizer: Any) -> Any:
-    import uvicorn
+def _server(
+    stylizer: Any, uploads: Uploads, hosts: Iterable[str], leave: Callable[[], None]
+) -> Any:
+    gradio = require("gradio", "demo", "The demo")
+    import uvicorn  # these two come with Gradio
     from fastapi import FastAPI
-    from gradio import mount_gradio_app
 
     from stya2k_jax.demo.page import build, look
     from stya2k_jax.demo.painting import MAX_FILE_BYTES
 
     undocumented = dict(docs_url=None, redoc_url=None, openapi_url=None)  # their pages load scripts
     # Everything that an environment variable could switch on is said.
-    app = mount_gradio_app(
+    app = gradio.mount_gradio_app(
         FastAPI(**undocumented),
-        build(stylizer),
+        build(stylizer, uploads),
         path="/",
         app_kwargs=undocumented,
         **look(),
@@ -84,60 +98,15 @@ def _server(stylizer: Any) -> Any:
         mcp_server=False,
         pwa=False,
     )
-    config = uvicorn.Config(
-        UploadsOnly(app), log_level="error", lifespan="on", timeout_graceful_shutdown=1
-    )
-    return uvicorn.Server(config)
+    guarded = Guard(app, uploads, hosts, max_upload_bytes=2 * MAX_FILE_BYTES)
+    config = uvicorn.Config(guarded, log_level="error", lifespan="on", timeout_graceful_shutdown=1)
 
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            super().handle_exit(sig, frame)
+            logging.getLogger("uvicorn.error").disabled = True  # of requests that are cut off
+            timer = threading.Timer(_PATIENCE_S, leave)
+            timer.daemon = True
+            timer.start()
 
-class UploadsOnly:
-    """An ASGI application without the requests that name a file by its address on the internet.
-
-    Gradio would fetch it from there, for anybody who asks; here pictures are uploaded.
-    """
-
-    def __init__(self, app: Any):
-        """Takes the application."""
-        self.app = app
-
-    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        """Answers a request, or hands it on."""
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        if "://" in scope["path"]:
-            return await _refuse(send)
-        if scope["method"] != "POST" or scope["path"].endswith("/upload"):
-            return await self.app(scope, receive, send)
-        body, more = b"", True
-        while more and len(body) <= _MAX_REQUEST_BYTES:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        if more or len(body) > _MAX_REQUEST_BYTES or _names_an_address(body):
-            return await _refuse(send)
-        read = [{"type": "http.request", "body": body}]
-
-        async def again() -> dict:
-            return read.pop() if read else await receive()
-
-        await self.app(scope, again, send)
-
-
-async def _refuse(send: Any) -> None:
-    headers = [(b"content-type", b"text/plain")]
-    await send({"type": "http.response.start", "status": 400, "headers": headers})
-    await send({"type": "http.response.body", "body": b"Upload the pictures."})
-
-
-def _names_an_address(body: bytes) -> bool:
-    found = []
-
-    def look(values: dict) -> dict:
-        found.append(str(values.get("path", "")))
-        return values
-
-    try:
-        json.loads(body, object_hook=look)
-    except (ValueError, RecursionError):  # is refused further on
-        return False
-    return any("://" in path for path in found)
+    return Server(config)

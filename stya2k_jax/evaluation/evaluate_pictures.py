@@ -1,7 +1,9 @@
 """One evaluation from pictures to report: the directory that `evaluate.py` writes."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -11,40 +13,56 @@ from stya2k_jax.evaluation.judge import Judge
 from stya2k_jax.evaluation.measure_fid import measure_fid
 from stya2k_jax.evaluation.measure_pairs import (
     Measured,
-    measure_folder,
     measure_references,
+    measure_system,
     metric_names,
     stylize_pairs,
 )
-from stya2k_jax.evaluation.pairs import all_pairs, find_stylized
+from stya2k_jax.evaluation.pairs import Sources, all_pairs, find_stylized, open_sources
 from stya2k_jax.evaluation.protocol import Protocol
 from stya2k_jax.evaluation.published import read_published
 from stya2k_jax.evaluation.report import write_report
 from stya2k_jax.evaluation.results import Results, write_csv
-from stya2k_jax.evaluation.summary import summarise
-from stya2k_jax.evaluation.systems import is_model
-from stya2k_jax.files.digests import digest_of_file
-from stya2k_jax.files.json_files import read_object, write_json
+from stya2k_jax.evaluation.summary import summarize
+from stya2k_jax.evaluation.systems import System
+from stya2k_jax.files.json_files import write_json
 from stya2k_jax.files.settings import SETTINGS_FILE, check_settings
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.metrics.inception import SOURCE
-from stya2k_jax.pictures.names import by_name
+from stya2k_jax.reports import plots
 from stya2k_jax.reports.metric_tables import fid_table
 from stya2k_jax.reports.paper_tables import beside_paper
-from stya2k_jax.reports.picture_grids import Thumbnails
 from stya2k_jax.reports.study_page import write_study
 from stya2k_jax.weights.loading import load
-from stya2k_jax.weights.parameters import weights_digest
 
 SPEED_FILE = "speed.json"
-PAPER_NOTE = (
-    "<h3>Beside the paper</h3><p>The paper does not publish how its numbers were computed or on "
-    "which pictures; their size suggests means over layers. Compare orders and ratios only.</p>"
-)
 NO_FID = (
     "FID and ArtFID are left out: they need --inception=FILE, the network that ArtFID trained on "
     f"art, {SOURCE}."
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What an evaluation does beyond measuring, none of which changes a number.
+
+    Attributes:
+      references: also measure "content unchanged" and "style itself".
+      batch_size: how many pairs are measured before their numbers are written.
+      timing_runs: how often each model is timed, in a process of its own; 0: not.
+      title: of the report.
+      paper: one of the paper's tables to show beside the measured numbers.
+      study: also write `study.html`, which asks people which system they prefer.
+      published: files of other systems' numbers, see `read_published`.
+    """
+
+    references: bool = False
+    batch_size: int = 4
+    timing_runs: int = 0
+    title: str = "Evaluation"
+    paper: Mapping[str, Sequence[float]] | None = None
+    study: bool = False
+    published: Sequence[Path] = ()
 
 
 def evaluate(
@@ -52,15 +70,8 @@ def evaluate(
     contents: Sequence[Path],
     styles: Sequence[Path],
     output: Path,
-    systems: Mapping[str, Path],
-    *,
-    references: bool = False,
-    batch_size: int = 4,
-    timing_runs: int = 0,
-    title: str = "Evaluation",
-    paper: Mapping[str, Sequence[float]] | None = None,
-    study: bool = False,
-    published: Sequence[Path] = (),
+    systems: Mapping[str, System],
+    options: Options = Options(),  # noqa: B008, it is frozen
 ) -> dict[str, Measured]:
     """Measures every pair of every system; writes `metrics.json`, `metrics.csv`, `report.html`.
 
@@ -69,72 +80,68 @@ def evaluate(
       contents: picture files.
       styles: picture files.
       output: directory; an evaluation that was broken off there goes on.
-      systems: by name, a folder of stylized pictures, or a model, which stylizes every pair into
-        `output/stylized/NAME`.
-      references: also measure "content unchanged" and "style itself".
-      batch_size: pairs that are measured at once; changes no number beyond rounding.
-      timing_runs: how often each model is timed, in a process of its own; 0: not.
-      title: of the report.
-      paper: one of the paper's tables to show beside the measured numbers.
-      study: also write `study.html`, which asks people which system they prefer.
-      published: files of other systems' numbers, see `read_published`.
+      systems: by name. A model stylizes every pair into `output/stylized/NAME`.
+      options: what else to do.
 
     Returns:
       What was measured, by system.
 
     Raises:
       UserError: settings that do not fit, also those with which the directory was begun; a folder
-        without any of the pictures; a published system that is there twice.
+        without any of the pictures; a published system that is there twice; Matplotlib is missing.
     """
-    named = by_name("contents", contents), by_name("styles", styles)
-    settings = protocol.settings()
-    for kind, files in zip(("contents", "styles"), named, strict=True):
-        settings[kind] = {name: digest_of_file(path) for name, path in files.items()}
-    others = {}
-    for path in published:
-        found = read_published(path, settings)
-        if twice := ", ".join(found.keys() & others):
-            raise UserError(f"{path} holds {twice}, as an earlier file does; leave one out.")
-        others |= found
-    for path in systems.values():
-        if not is_model(path):
-            find_stylized(path, all_pairs(*named))
+    plots.check_library()
+    sources = open_sources(contents, styles)
+    pairs = all_pairs(sources.contents, sources.styles)
+    settings = protocol.settings() | sources.digests_by_name()
+    others = _read_all_published(options.published, settings)
+    stylized = {
+        name: find_stylized(system.path, pairs)
+        for name, system in systems.items()
+        if not system.is_model
+    }
     if (output / SETTINGS_FILE).is_file():
         check_settings(output, settings)
     # Before the networks are opened, while this process holds no memory of a device.
-    speeds = speeds_of_models(systems, protocol.size_px, timing_runs, output / SPEED_FILE)
-    judge, inception = protocol.open(), protocol.open_inception()
-    results = Results(output, settings)
-    folders = dict(systems)
-    for name, path in systems.items():
-        if is_model(path):
-            folders[name] = output / "stylized" / name
-            _stylize(path, judge, *named, folders[name], settings)
+    speeds = speed.speeds_of_models(
+        systems, protocol.size_px, options.timing_runs, output / SPEED_FILE
+    )
+    networks = protocol.open()
+    judge, results = networks.judge, Results(output, settings)
+    for name, system in systems.items():
+        if system.is_model:
+            folder = output / "stylized" / name
+            _stylize(system.path, judge, sources, folder, settings)
+            stylized[name] = find_stylized(folder, pairs)
     measured, fids = {}, {}
     with jax.default_matmul_precision("highest"):  # accelerators would round
-        for name, folder in folders.items():
-            measured[name] = measure_folder(
-                judge, results, folder, *named, system=name, batch_size=batch_size
+        for name in systems:
+            measured[name] = measure_system(
+                judge,
+                results,
+                sources,
+                stylized[name],
+                system=name,
+                batch_size=options.batch_size,
             )
-        if references:
-            measured |= measure_references(judge, results, *named)
-        if inception is not None:
+        if options.references:
+            measured |= measure_references(judge, results, sources, options.batch_size)
+        if networks.inception is not None:
             fids = measure_fid(
-                inception,
+                networks.inception,
                 judge,
                 measured,
-                *named,
+                sources,
                 output / "inception",
-                batch_size=batch_size,
-                with_art_fid=protocol.has_art_fid(),
+                with_art_fid=networks.has_art_fid(),
             )
 
     rows = [row for found in measured.values() for row in found.rows]
     names = metric_names(rows)
-    summaries = {system: summarise(found.rows, names) for system, found in measured.items()}
-    sentences = protocol.sentences(*named)
+    summaries = {system: summarize(found.rows, names) for system, found in measured.items()}
+    sentences = protocol.sentences(sources, networks, settings)
     if others:
-        files = ", ".join(map(str, published))
+        files = ", ".join(map(str, options.published))
         sentences.append(f"Published: numbers of {files}, under the same protocol as these.")
     write_csv(output / "metrics.csv", rows)
     write_json(
@@ -150,57 +157,42 @@ def evaluate(
         },
     )
     tables = [fid_table(fids)] if fids else []
-    if paper is not None:
-        tables += [PAPER_NOTE, beside_paper(summaries | others, paper, speeds)]
+    if options.paper is not None:
+        tables.append(beside_paper(summaries | others, options.paper, speeds))
+    notes = [speed.sentence(name, found) for name, found in speeds.items()]
     write_report(
         output / "report.html",
-        title=title,
+        title=options.title,
         sentences=sentences,
         measured=measured,
         summaries=summaries | others,
-        contents=named[0],
-        styles=named[1],
-        thumbnails=Thumbnails(judge.pixels_of),
-        notes=[
-            *(speed.sentence(name, found) for name, found in speeds.items()),
-            *([NO_FID] if inception is None else []),
-        ],
+        contents=sources.contents,
+        styles=sources.styles,
+        thumbnails=judge.thumbnails,
+        notes=notes if networks.inception else [*notes, NO_FID],
         tables=tables,
     )
-    if study:
+    if options.study:
         shown = {name: measured[name].pictures for name in systems}
-        write_study(output / "study.html", shown, *named, judge.pixels_of)
+        write_study(output / "study.html", shown, sources.contents, sources.styles, judge.pixels_of)
     return measured
 
 
-def speeds_of_models(
-    systems: Mapping[str, Path], size_px: int, runs: int, path: Path
-) -> dict[str, dict]:
-    """Times the models that `path` has no such time of yet, and returns those of all systems."""
-    known = read_object(path, "remove it") if path.is_file() else {}
-    known = {
-        name: found
-        for name, found in known.items()
-        if found["size_px"] == size_px and runs in (0, found["runs"])
-    }
-    for name, system in systems.items():
-        if runs and name not in known and is_model(system):
-            write_json(path, known)  # where nothing can be written, it is found out now
-            known[name] = speed.measure_in_own_process(system, size_px, runs)
-            write_json(path, known)
-    return {name: found for name, found in known.items() if name in systems}
+def _read_all_published(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str, dict]:
+    others: dict[str, dict] = {}
+    for path in files:
+        found = read_published(path, settings)
+        if twice := ", ".join(found.keys() & others):
+            raise UserError(f"{path} holds {twice}, as an earlier file does; leave one out.")
+        others |= found
+    return others
 
 
 def _stylize(
-    checkpoint: Path,
-    judge: Judge,
-    contents: Mapping[str, Path],
-    styles: Mapping[str, Path],
-    folder: Path,
-    settings: dict,
+    checkpoint: Path, judge: Judge, sources: Sources, folder: Path, settings: dict[str, Any]
 ) -> None:
     """Stylizes what is lacking, unless the folder's pictures are another model's."""
-    model = load(checkpoint)
+    stylizer = Stylizer(load(checkpoint))
     used = {name: settings[name] for name in ("size_px", "crop", "contents", "styles")}
-    check_settings(folder, used | {"checkpoint": weights_digest(model)})
-    stylize_pairs(Stylizer(model), judge, contents, styles, folder)
+    check_settings(folder, used | {"checkpoint": stylizer.fingerprint})
+    stylize_pairs(stylizer, judge, sources, folder)

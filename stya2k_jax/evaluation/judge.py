@@ -1,4 +1,4 @@
-"""The judge of an evaluation: turns pictures into features and compares them by every metric."""
+"""The judge of an evaluation: it encodes pictures and compares them by every metric."""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -17,14 +17,15 @@ from stya2k_jax.metrics.patterns import PERIODS, patterns
 from stya2k_jax.metrics.rims import rims
 from stya2k_jax.network.architecture import CONTENT_TAPS, TAPS
 from stya2k_jax.network.encoder import Encoder
+from stya2k_jax.pictures.arrays import to_float
 from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.resizing import as_square
+from stya2k_jax.reports.picture_grids import Thumbnails
 
-METRICS = (*("losses", "form_b", "lpips", "ssim", "patterns", "rims", "cfsd", "ssim_gaussian_rgb"),)
+METRICS = ("losses", "form_b", "lpips", "ssim", "patterns", "rims", "cfsd", "ssim_gaussian_rgb")
 COLUMNS = (  # of the numbers, in the order of tables
     *("content_loss", "style_loss", "lpips", "ssim", "cfsd"),
-    *(f"pattern_{period}px" for period in PERIODS),
-    "rims",
+    *(*(f"pattern_{period}px" for period in PERIODS), "rims"),
     *("content_loss_per_layer", "style_loss_per_layer"),
     *("content_loss_form_b", "style_loss_form_b", "ssim_gaussian_rgb"),
     *(f"content_loss_{tap}" for tap in CONTENT_TAPS),
@@ -33,13 +34,20 @@ COLUMNS = (  # of the numbers, in the order of tables
 SSIM_FORMS = {"ssim": "grey", "ssim_gaussian_rgb": "gaussian_rgb"}
 FEATURES_KEPT = 16  # of pictures; about 40 MB each at 512 x 512
 
-Features = dict[str, Any]  # of one picture or a batch: arrays with a leading batch axis
+Features = dict[str, Any]  # of a picture: arrays with a leading axis of length 1
 
 
 class Judge:
     """Compares stylized pictures with their contents and styles.
 
-    All pictures are made squares of one size, so that everything is compiled once.
+    All pictures are made squares of one size, so that everything is compiled once. They are encoded
+    and compared one by one: in a batch, numbers would depend on its size, in their last digits.
+
+    Attributes:
+      pixels_of: reads a picture as the square that is compared, uint8 `[size, size, 3]`; the latest
+        are kept.
+      features_of: returns `features` of a picture file; the latest are kept.
+      thumbnails: of all pictures that were read.
     """
 
     def __init__(
@@ -57,7 +65,7 @@ class Judge:
         """Takes the networks.
 
         Args:
-          encoder: VGG-19, for the losses; None where nothing that is measured looks at it.
+          encoder: VGG-19, for the losses; None if no metric needs it.
           size_px: side of the squares.
           crop: how pictures become squares, see `as_square`.
           measure: which of `METRICS`; `"lpips"` needs `lpips`.
@@ -75,11 +83,12 @@ class Judge:
             self._changes = (form_b_blue_first, form_b_size_px)
         self.features_of = lru_cache(FEATURES_KEPT)(self._features_of)
         self.pixels_of = lru_cache(4 * FEATURES_KEPT)(self._pixels_of)
+        self.thumbnails = Thumbnails(self.pixels_of)
 
-    def features(self, pictures: np.ndarray) -> Features:
-        """Returns what `compare` needs of uint8 pictures `[b, size, size, 3]`."""
-        pixels = np.asarray(pictures, np.float32) / 255
-        found = {"pixels": pictures}
+    def features(self, picture: np.ndarray) -> Features:
+        """Returns what `compare` needs of uint8 `[size, size, 3]`."""
+        pixels = to_float(picture)[None]
+        found: Features = {"picture": picture}
         if self._encoder is not None:
             found["plain"] = _encode(*self._encoder, pixels)
             relu3_1 = found["plain"].pop("relu3_1")
@@ -92,13 +101,13 @@ class Judge:
             found["cfsd"] = relu3_1 if self._cfsd_vgg is None else self._cfsd_vgg(pixels)
         return found
 
-    def compare(self, stylized: Features, content: Features, style: Features) -> dict:
-        """Returns every metric of a batch, `{name: [b]}` in float64.
+    def compare(self, stylized: Features, content: Features, style: Features) -> dict[str, float]:
+        """Returns every metric by name, in the order of `COLUMNS`.
 
         Args:
-          stylized: `features` of the stylized pictures.
-          content: of their contents.
-          style: of their styles.
+          stylized: `features` of the stylized picture.
+          content: of its content.
+          style: of its style.
         """
         three, values = (stylized, content, style), {}
         if "losses" in self.measure:
@@ -110,37 +119,30 @@ class Judge:
             values["lpips"] = self._lpips.distance(stylized["lpips"], content["lpips"])
         if "cfsd" in self.measure:
             values["cfsd"] = _cfsd(content["cfsd"], stylized["cfsd"])
-        values = jax.device_get(values)
+        numbers = {name: float(value[0]) for name, value in jax.device_get(values).items()}
+        pictures = stylized["picture"], content["picture"]
         for name, form in SSIM_FORMS.items():
             if name in self.measure:
-                both = zip(stylized["pixels"], content["pixels"], strict=True)
-                values[name] = np.array([ssim.ssim(x, y, form) for x, y in both])
-        pairs = list(zip(stylized["pixels"], content["pixels"], strict=True))
+                numbers[name] = ssim.ssim(*pictures, form)
         if "patterns" in self.measure:
-            found = [patterns(*pair) for pair in pairs]
-            values |= {f"pattern_{p}px": np.array([x[p] for x in found]) for p in PERIODS}
+            numbers |= {f"pattern_{p}px": x for p, x in patterns(*pictures).items()}
         if "rims" in self.measure:
-            values["rims"] = np.array([rims(*pair) for pair in pairs])
-        return {name: np.asarray(values[name], np.float64) for name in COLUMNS if name in values}
+            numbers["rims"] = rims(*pictures)
+        return {name: numbers[name] for name in COLUMNS if name in numbers}
 
     def _pixels_of(self, path: Path) -> np.ndarray:
-        """Reads a picture as the square that is compared, uint8 `[size, size, 3]`."""
-        return np.asarray(as_square(read_picture(path), self.size_px, self.crop))
+        pixels = np.asarray(as_square(read_picture(path), self.size_px, self.crop))
+        self.thumbnails.keep(path, pixels)
+        return pixels
 
     def _features_of(self, path: Path) -> Features:
-        """Returns the features of a picture file, a batch of one; the latest are kept."""
-        return self.features(self.pixels_of(path)[None])
-
-
-def stack(features: Sequence[Features]) -> Features:
-    """Joins batches to one."""
-    return jax.tree.map(lambda *x: np.concatenate([np.asarray(a) for a in x]), *features)
+        return self.features(self.pixels_of(path))
 
 
 _cfsd = jax.jit(cfsd)
 
 
-# Compiled once for all judges: an encoder's graph is equal to that of its equals.
+# Encoders of one architecture have equal graphs, so this compiles once for all judges.
 @partial(jax.jit, static_argnums=(0, 3))
 def _encode(
     graph: nnx.GraphDef,

@@ -1,4 +1,4 @@
-"""Evaluation of a folder of stylized pictures: every pair measured, summed up and reported."""
+"""Stylizes every pair of an evaluation, and measures it."""
 
 import contextlib
 import dataclasses
@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from stya2k_jax.errors import PictureError, UserError
-from stya2k_jax.evaluation.judge import Features, Judge, stack
-from stya2k_jax.evaluation.pairs import all_pairs, find_stylized
+from stya2k_jax.evaluation.judge import Judge
+from stya2k_jax.evaluation.pairs import Sources, Stylized, all_pairs
 from stya2k_jax.evaluation.results import Results, Row
 from stya2k_jax.evaluation.systems import REFERENCES
 from stya2k_jax.files.digests import digest_of_file
@@ -52,122 +51,95 @@ class Measured:
         }
 
 
-def stylize_pairs(
-    stylizer: Stylizer,
-    judge: Judge,
-    contents: Mapping[str, Path],
-    styles: Mapping[str, Path],
-    directory: Path,
-) -> None:
+def stylize_pairs(stylizer: Stylizer, judge: Judge, sources: Sources, directory: Path) -> None:
     """Stylizes every pair of the judge's squares as `directory/{content}_stylized_{style}.png`.
 
-    Pictures that are there already are kept. A picture that cannot be read is passed over; its
-    pairs will be missing.
+    Pictures that are there already are kept. A source that cannot be read is skipped; its pairs
+    will be missing.
     """
+    contents, styles = sources.contents, sources.styles
     with tqdm(total=len(contents) * len(styles), desc="stylizing", unit="picture") as progress:
         for some_styles in _groups(list(styles), STYLES_AT_ONCE):
             for some_contents in _groups(list(contents), CONTENTS_AT_ONCE):
                 pairs = [Pair(c, s) for c in some_contents for s in some_styles]
-                lacking = [p for p in pairs if not _picture(directory, p).is_file()]
+                files = {pair: directory / f"{pair.stem}.png" for pair in pairs}
+                lacking = [pair for pair, file in files.items() if not file.is_file()]
                 progress.update(len(pairs) - len(lacking))
-                pixels = _readable(judge, contents, [p.content for p in lacking])
-                encoded = {
-                    name: stylizer.encode_style(Image.fromarray(picture))
-                    for name, picture in _readable(
-                        judge, styles, [p.style for p in lacking]
-                    ).items()
-                }
+                pixels = _readable(judge, contents, [pair.content for pair in lacking])
+                of_styles = _readable(judge, styles, [pair.style for pair in lacking])
+                encoded = {name: stylizer.encode_style(x) for name, x in of_styles.items()}
                 for pair in lacking:
                     if pair.content in pixels and pair.style in encoded:
-                        content = Image.fromarray(pixels[pair.content])
-                        picture = stylizer(content, encoded[pair.style])
-                        write_png(_picture(directory, pair), np.asarray(picture))
+                        picture = stylizer(pixels[pair.content], encoded[pair.style])
+                        write_png(files[pair], picture)
                     progress.update()
 
 
-def measure_folder(
+def measure_system(
     judge: Judge,
     results: Results,
-    directory: Path,
-    contents: Mapping[str, Path],
-    styles: Mapping[str, Path],
+    sources: Sources,
+    stylized: Stylized,
     *,
     system: str,
     batch_size: int = 4,
 ) -> Measured:
-    """Measures every pair whose stylized picture lies in a folder, with a progress bar.
+    """Measures every pair that has a stylized picture, with a progress bar.
 
-    What `results` has is not measured again. A batch always holds the same pairs, wherever an
-    evaluation was broken off, so that no number depends on that.
+    Rows that `results` has are not measured again. Pairs are compared one by one, so a pair's
+    numbers do not depend on the others.
 
     Args:
       judge: compares.
-      results: rows are read from and appended to, a batch at a time.
-      directory: of the stylized pictures.
-      contents: files by name.
-      styles: files by name.
-      system: whose pictures these are.
-      batch_size: pairs that are measured at once.
+      results: keeps the rows.
+      sources: contents and styles.
+      stylized: the system's pictures.
+      system: its name.
+      batch_size: how many pairs are measured between two writes of `results`.
 
     Raises:
-      UserError: the folder holds no picture of any pair.
+      UserError: a number is not finite.
     """
-    pairs = all_pairs(contents, styles, STYLES_AT_ONCE)
-    files, unused = find_stylized(directory, pairs)
-    failures = {
-        pair: f"there is no {pair.stem} in {directory}" for pair in pairs if pair not in files
+    pairs, files = all_pairs(sources.contents, sources.styles, STYLES_AT_ONCE), stylized.files
+    failures = {pair: f"there is no {pair.stem} of {system}" for pair in pairs if pair not in files}
+    digests = {
+        pair: sources.digests.get(path) or digest_of_file(path) for pair, path in files.items()
     }
-    digests = {pair: digest_of_file(path) for pair, path in files.items()}
     with tqdm(total=len(pairs), desc=f"measuring {system}", unit="pair") as progress:
-        for i in range(0, len(pairs), batch_size):
-            batch = pairs[i : i + batch_size]
-            there = [pair for pair in batch if pair in files]
-            if any(results.get(system, *pair, digests[pair]) is None for pair in there):
-                rows, failed = _measure(judge, there, files, contents, styles, batch_size)
-                failures |= failed
-                results.add(
-                    {"system": system, **pair._asdict(), "picture": digests[pair], **row}
-                    for pair, row in rows.items()
-                    if results.get(system, *pair, digests[pair]) is None
-                )
-            progress.update(len(batch))
-    done = {pair: path for pair, path in files.items() if pair not in failures}
-    rows = [results.get(system, *pair, digests[pair]) for pair in done]
-    return Measured(rows, failures, done, unused)
+        for batch in _groups(pairs, batch_size):
+            rows = []
+            for pair in batch:
+                if pair in files and results.get(system, *pair, digests[pair]) is None:
+                    name = {"system": system, **pair._asdict(), "picture": digests[pair]}
+                    try:
+                        rows.append(name | _measure(judge, sources, pair, files[pair]))
+                    except PictureError as error:
+                        failures[pair] = str(error)
+                progress.update()
+            if rows:
+                results.add(rows)
+    done = {pair: files[pair] for pair in pairs if pair not in failures}
+    return Measured(
+        [results.get(system, *pair, digests[pair]) for pair in done],
+        failures,
+        done,
+        stylized.unused,
+    )
 
 
 def measure_references(
-    judge: Judge,
-    results: Results,
-    contents: Mapping[str, Path],
-    styles: Mapping[str, Path],
+    judge: Judge, results: Results, sources: Sources, batch_size: int = 4
 ) -> dict[str, Measured]:
     """Measures the two limits of every metric: the content as it is, and the style as it is."""
-    pairs, found = all_pairs(contents, styles, STYLES_AT_ONCE), {}
-    for system in REFERENCES:
-        rows, failures = [], {}
-        for pair in tqdm(pairs, desc=f"measuring {system}", unit="pair"):
-            files = (contents[pair.content], styles[pair.style])
-            path = files[REFERENCES.index(system)]
-            row = results.get(system, *pair, digest_of_file(path))
-            if row is None:
-                try:
-                    content, style = (judge.features_of(file) for file in files)
-                except PictureError as error:
-                    failures[pair] = str(error)
-                    continue
-                stylized = (content, style)[REFERENCES.index(system)]
-                values = judge.compare(stylized, content, style)
-                numbers = {name: float(x[0]) for name, x in values.items()}
-                row = {
-                    "system": system,
-                    **pair._asdict(),
-                    "picture": digest_of_file(path),
-                    **numbers,
-                }
-                results.add([row])
-            rows.append(row)
-        found[system] = Measured(rows, failures)
+    pairs = all_pairs(sources.contents, sources.styles)
+    of_contents = {pair: sources.contents[pair.content] for pair in pairs}
+    of_styles = {pair: sources.styles[pair.style] for pair in pairs}
+    found = {}
+    for system, files in zip(REFERENCES, (of_contents, of_styles), strict=True):
+        found[system] = measure_system(
+            judge, results, sources, Stylized(files, []), system=system, batch_size=batch_size
+        )
+        found[system].pictures = {}  # a report shows them anyway
     return found
 
 
@@ -176,18 +148,14 @@ def metric_names(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row if name not in NOT_A_METRIC))
 
 
-def _picture(directory: Path, pair: Pair) -> Path:
-    return directory / f"{pair.stem}.png"
-
-
-def _groups(names: list[str], size: int) -> Iterator[list[str]]:
-    return (names[i : i + size] for i in range(0, len(names), size))
+def _groups(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (items[i : i + size] for i in range(0, len(items), size))
 
 
 def _readable(
     judge: Judge, files: Mapping[str, Path], names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Reads the pictures of these names; one that cannot be read is named when it is measured."""
+    """Reads the pictures of these names. Measuring names those that cannot be read."""
     pixels = {}
     for name in dict.fromkeys(names):
         with contextlib.suppress(PictureError):
@@ -195,42 +163,16 @@ def _readable(
     return pixels
 
 
-def _measure(
-    judge: Judge,
-    pairs: Sequence[Pair],
-    files: Mapping[Pair, Path],
-    contents: Mapping[str, Path],
-    styles: Mapping[str, Path],
-    batch_size: int,
-) -> tuple[dict[Pair, dict[str, float]], dict[Pair, str]]:
-    """Returns the metrics of the pairs of a batch, and why others have none."""
-    pictures, targets, failures = [], [], {}
-    for pair in pairs:
-        try:
-            content = judge.features_of(contents[pair.content])
-            style = judge.features_of(styles[pair.style])
-            pictures.append(judge.pixels_of(files[pair]))
-            targets.append((pair, content, style))
-        except PictureError as error:
-            failures[pair] = str(error)
-    if not targets:
-        return {}, failures
-    done = [pair for pair, _, _ in targets]
-    # A last, smaller batch is filled up, so that there is one size to compile.
-    fill = [0] * (batch_size - len(done))
-    order = [*range(len(done)), *fill]
-    stylized: Features = judge.features(np.stack([pictures[i] for i in order]))
-    content, style = (stack([targets[i][k] for i in order]) for k in (1, 2))
-    values = judge.compare(stylized, content, style)
-    rows = {pair: {name: float(x[i]) for name, x in values.items()} for i, pair in enumerate(done)}
-    for pair, row in rows.items():
-        _refuse_not_finite(pair, row)
-    return rows, failures
-
-
-def _refuse_not_finite(pair: Pair, row: Mapping[str, Any]) -> None:
-    bad = [name for name, value in row.items() if not np.isfinite(value)]
+def _measure(judge: Judge, sources: Sources, pair: Pair, path: Path) -> dict[str, float]:
+    content = judge.features_of(sources.contents[pair.content])
+    style = judge.features_of(sources.styles[pair.style])
+    # Features of a stylized picture are needed once and must not displace those that are kept.
+    known = path in sources.digests
+    stylized = judge.features_of(path) if known else judge.features(judge.pixels_of(path))
+    numbers = judge.compare(stylized, content, style)
+    bad = [name for name, value in numbers.items() if not np.isfinite(value)]
     if bad:
         raise UserError(
             f"{', '.join(bad)} of {pair.stem} is not finite; check the weights of the networks."
         )
+    return numbers

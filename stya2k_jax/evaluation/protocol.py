@@ -1,17 +1,19 @@
-"""How an evaluation's numbers are computed: as settings that are compared, and in words."""
+"""The protocol of an evaluation: settings that later runs must match, and sentences."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluation.judge import METRICS, Judge
+from stya2k_jax.evaluation.pairs import Sources
 from stya2k_jax.files.digests import digest_of_file
 from stya2k_jax.metrics.cfsd import TorchvisionRelu31
 from stya2k_jax.metrics.inception import SMALLEST_PX, Inception, load_inception
-from stya2k_jax.metrics.lpips import load_lpips
+from stya2k_jax.metrics.lpips import Lpips, load_lpips
 from stya2k_jax.metrics.patterns import SMALLEST_PX as SMALLEST_PATTERN_PX
+from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.weights.model_files import ENCODER_FILE, load_encoder
 
 _CROPS = {
@@ -21,16 +23,30 @@ _CROPS = {
 
 
 def needs_judge(measure: Sequence[str], cfsd_vgg: Path | None) -> bool:
-    """Tells whether these of `METRICS` look at the features of the judge."""
+    """Returns whether any of these of `METRICS` looks at the features of the judge."""
     return bool({"losses", "form_b"} & set(measure)) or ("cfsd" in measure and cfsd_vgg is None)
+
+
+class Networks(NamedTuple):
+    """The networks of a protocol, opened."""
+
+    judge: Judge
+    architecture: Architecture | None  # of the judge's encoder
+    lpips: Lpips | None
+    inception: Inception | None
+
+    def has_art_fid(self) -> bool:
+        """Returns whether there is LPIPS on AlexNet, of which ArtFID is made beside FID."""
+        has_both = self.inception is not None and self.lpips is not None
+        return has_both and self.lpips.backbone == "alexnet"
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """Everything but the pictures that decides about the numbers.
+    """Everything that decides the numbers, except the pictures.
 
     Attributes:
-      judge: directory of the encoder behind the losses; None where `needs_judge` says no.
+      judge: directory of the encoder behind the losses; None if `needs_judge` is False.
       lpips: file of LPIPS's weights, or None.
       cfsd_vgg: file of torchvision's VGG-19 for CFSD, or None for the judge's own relu3_1.
       size_px: side of the squares that are compared.
@@ -73,7 +89,7 @@ class Protocol:
                 raise UserError(f"{flag} has no effect: {name} is not among the --metrics.")
         if "lpips" in self.measure and self.lpips is None:
             raise UserError(
-                "LPIPS needs its weights: give --lpips=FILE, made by python -m "
+                "LPIPS needs its weights: give --lpips=FILE, made by "
                 "stya2k convert-lpips, or leave lpips out of --metrics."
             )
         if "patterns" in self.measure and self.size_px < SMALLEST_PATTERN_PX:
@@ -84,32 +100,26 @@ class Protocol:
         if self.inception is not None and self.size_px < SMALLEST_PX:
             raise UserError(f"FID needs pictures of {SMALLEST_PX} pixels; raise --size.")
 
-    def open(self) -> Judge:
+    def open(self) -> Networks:
         """Loads the networks.
 
         Raises:
           WeightsError: files that are missing, damaged or another network's.
         """
-        return Judge(
-            load_encoder(self.judge)[0] if self._has_judge() else None,
+        encoder, architecture = load_encoder(self.judge) if self._has_judge() else (None, None)
+        lpips = None if self.lpips is None else load_lpips(self.lpips)
+        judge = Judge(
+            encoder,
             size_px=self.size_px,
             crop=self.crop,
             measure=self.measure,
-            lpips=None if self.lpips is None else load_lpips(self.lpips),
+            lpips=lpips,
             cfsd_vgg=None if self.cfsd_vgg is None else TorchvisionRelu31(self.cfsd_vgg),
             form_b_blue_first=self.form_b_blue_first,
             form_b_size_px=self.form_b_size_px,
         )
-
-    def open_inception(self) -> Inception | None:
-        """Loads the network of FID, if there is one; errors as `open`."""
-        return None if self.inception is None else load_inception(self.inception)
-
-    def has_art_fid(self) -> bool:
-        """Tells whether there is LPIPS on AlexNet, of which ArtFID is made beside FID."""
-        if self.inception is None or self.lpips is None:
-            return False
-        return load_lpips(self.lpips).backbone == "alexnet"
+        inception = None if self.inception is None else load_inception(self.inception)
+        return Networks(judge, architecture, lpips, inception)
 
     def settings(self) -> dict[str, Any]:
         """Returns what must not change within an evaluation, JSON-ready; files by digest.
@@ -132,17 +142,24 @@ class Protocol:
             del settings["form_b_blue_first"], settings["form_b_size_px"]
         return settings
 
-    def sentences(self, contents: Mapping[str, Path], styles: Mapping[str, Path]) -> list[str]:
-        """Says the protocol in words."""
-        settings = self.settings()
+    def sentences(
+        self, sources: Sources, networks: Networks, settings: dict[str, Any]
+    ) -> list[str]:
+        """Returns the protocol in words.
+
+        Args:
+          sources: contents and styles.
+          networks: of `open`.
+          settings: of `settings`.
+        """
         said = [
-            f"{len(contents)} contents and {len(styles)} styles, every pair.",
+            f"{len(sources.contents)} contents and {len(sources.styles)} styles, every pair.",
             f"Every picture is converted to RGB and {_CROPS[self.crop]}: {self.size_px} x "
             f"{self.size_px}. The stylized picture is clipped to [0, 1] and rounded to 8 bits "
             "before it is measured.",
         ]
-        if self._has_judge():
-            judge = load_encoder(self.judge)[1]
+        judge = networks.architecture
+        if judge is not None:
             said.append(
                 f"Encoder of the losses: VGG-19 of width {judge.width:g} with {judge.pooling} "
                 f"pooling, {self.judge / ENCODER_FILE} (sha256 {settings['judge']}…), RGB in "
@@ -150,7 +167,7 @@ class Protocol:
             )
         if "losses" in self.measure:
             said.append(
-                "Content and style loss: form A. Content: mean square difference of normalised "
+                "Content and style loss: form A. Content: mean square difference of normalized "
                 "features, summed over relu4_1 and relu5_1. Style: mean square difference of "
                 "channel means plus that of deviations, summed over relu1_1 to relu5_1. "
                 "'Per layer' is the same divided by 2 and 5."
@@ -164,14 +181,14 @@ class Protocol:
             )
         if "lpips" in self.measure:
             said.append(
-                f"LPIPS 0.1 on {load_lpips(self.lpips).backbone} between stylized picture and "
+                f"LPIPS 0.1 on {networks.lpips.backbone} between stylized picture and "
                 f"content, {self.lpips.name} (sha256 {settings['lpips']}…), spatial mean."
             )
         if "ssim" in self.measure:
             said.append("SSIM between stylized picture and content: 8-bit grey, uniform window 7.")
         if "ssim_gaussian_rgb" in self.measure:
             said.append(
-                "SSIM, Gaussian RGB: Gaussian window of deviation 1.5, mean over the colours."
+                "SSIM, Gaussian RGB: Gaussian window of deviation 1.5, mean over the colors."
             )
         if "patterns" in self.measure:
             said.append(
@@ -199,7 +216,7 @@ class Protocol:
                 f"{settings['inception']}…), input in [0, 1] and not resized to 299 x 299. It "
                 "grows as pictures get fewer: compare it at equal numbers and equal pairs only."
             )
-        if self.has_art_fid():
+        if networks.has_art_fid():
             said.append(
                 "ArtFID = (1 + LPIPS)(1 + FID), with plain FID as is usual below 5000 pictures. A "
                 "copy of the content or of the style does well in one factor: never rank by it "

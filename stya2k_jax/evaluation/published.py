@@ -1,9 +1,11 @@
-"""Numbers of other evaluations, to show beside ours where both mean the same."""
+"""Numbers of other evaluations, to show beside ours if the protocols are equal."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluation.judge import COLUMNS
@@ -11,7 +13,7 @@ from stya2k_jax.evaluation.systems import REFERENCES
 from stya2k_jax.files.settings import changes
 
 ALWAYS = ("size_px", "crop", "contents", "styles")
-OF_METRIC = {  # what else a metric depends on, where both have it
+OF_METRIC = {  # further settings that a metric depends on
     "losses": ("judge",),
     "lpips": ("lpips",),
     "cfsd": ("cfsd_vgg",),
@@ -28,7 +30,7 @@ def read_published(path: Path, settings: Mapping[str, Any]) -> dict[str, dict]:
       settings: of this evaluation.
 
     Returns:
-      What `summarise` returns, by the names of the systems followed by "(published)". Metrics that
+      What `summarize` returns, by the names of the systems followed by "(published)". Metrics that
       this evaluation does not know are left out.
 
     Raises:
@@ -37,18 +39,18 @@ def read_published(path: Path, settings: Mapping[str, Any]) -> dict[str, dict]:
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
         theirs, metrics = given["settings"], given["metrics"]
+        if not isinstance(theirs["measure"], list):
+            raise TypeError("settings.measure is no list")
         both = [metric for metric in settings["measure"] if metric in theirs["measure"]]
         found = {
             f"{system} (published)": {
-                name: {**x, "mean": float(x["mean"])}
-                for name, x in summary.items()
-                if name in COLUMNS
+                name: _checked(x) for name, x in summary.items() if name in COLUMNS
             }
             for system, summary in metrics.items()
             if system not in REFERENCES
         }
         partial = [s for s, x in given.get("pairs", {}).items() if x["done"] < x["expected"]]
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path} is no metrics.json of an evaluation ({type(error).__name__}: {error})."
         ) from error
@@ -65,3 +67,16 @@ def read_published(path: Path, settings: Mapping[str, Any]) -> dict[str, dict]:
             + "\n  ".join(other)
         )
     return found
+
+
+def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a metric with its numbers converted; raises TypeError or ValueError for others."""
+    numbers: dict[str, Any] = {"mean": float(given["mean"])}
+    if "median" in given:
+        numbers["median"] = float(given["median"])
+    if "ci95" in given:
+        low, high = map(float, given["ci95"])
+        numbers["ci95"] = [low, high]
+    if not np.isfinite([x for value in numbers.values() for x in np.ravel(value)]).all():
+        raise ValueError("a number is not finite")
+    return {**given, **numbers}

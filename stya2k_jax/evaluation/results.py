@@ -1,4 +1,4 @@
-"""The rows of an evaluation: kept as they come, so that a broken run goes on where it was."""
+"""The rows of an evaluation, written at once, so that an interrupted run can go on."""
 
 import csv
 import json
@@ -12,6 +12,7 @@ from stya2k_jax.files.atomic import whole_lines, write_whole
 from stya2k_jax.files.settings import check_settings
 
 ROWS_FILE = "pairs.jsonl"
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a cell begins that is computed
 Row = dict[str, Any]  # system, content, style, picture (its digest), and a number for each metric
 Key = tuple[str, str, str]
 
@@ -35,7 +36,7 @@ class Results:
         try:
             rows = [json.loads(line) for line in whole_lines(self._path)]
             self._rows = {_key(row): row for row in rows if row["picture"]}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{self._path} is damaged ({type(error).__name__}: {error}); remove it, and all is "
                 "measured again."
@@ -61,8 +62,12 @@ def _key(row: Row) -> Key:
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Writes rows as a table with a header, whole or not at all."""
-    rows = list(rows)
+    """Writes rows as a table with a header, whole or not at all.
+
+    Names that a spreadsheet would compute, such as `=1+1`, get an apostrophe in front, after which
+    it shows them as they are.
+    """
+    rows = [{name: _as_text(value) for name, value in row.items()} for row in rows]
     names = list(dict.fromkeys(name for row in rows for name in row))
 
     def write(name: str) -> None:
@@ -72,3 +77,8 @@ def write_csv(path: Path, rows: Iterable[Row]) -> None:
             table.writerows(rows)
 
     write_whole(path, write)
+
+
+def _as_text(value: Any) -> Any:
+    is_formula = isinstance(value, str) and value.startswith(FORMULAS)
+    return f"'{value}" if is_formula else value

@@ -1,17 +1,65 @@
-"""How long a model takes for a picture and how much memory, measured in a process of its own."""
+"""Time and memory that a model takes for a picture, measured in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from flax import nnx
 
 from stya2k_jax.errors import UserError
+from stya2k_jax.evaluation.systems import System
+from stya2k_jax.files.json_files import read_object, write_json
+from stya2k_jax.weights.loading import load
 
 WARM_UP_RUNS = 2  # the first one compiles
+
+
+def speeds_of_models(
+    systems: Mapping[str, System], size_px: int, runs: int, path: Path
+) -> dict[str, dict[str, Any]]:
+    """Times the models that the file has no matching time of, and adds the times to it.
+
+    Args:
+      systems: by name.
+      size_px: side of the pictures.
+      runs: how often each model is timed; 0: not.
+      path: JSON of `measure` by system, which need not exist yet.
+
+    Returns:
+      The times of all these systems, at this size.
+
+    Raises:
+      UserError: the file is damaged, or a model cannot be timed.
+    """
+    known = {
+        name: found
+        for name, found in _read_speeds(path).items()
+        if found["size_px"] == size_px and runs in (0, found["runs"])
+    }
+    for name, system in systems.items():
+        if runs and name not in known and system.is_model:
+            write_json(path, known)  # fails now, not after timing, if nothing can be written
+            known[name] = measure_in_own_process(system.path, size_px, runs)
+            write_json(path, known)
+    return {name: found for name, found in known.items() if name in systems}
+
+
+def _read_speeds(path: Path) -> dict[str, dict[str, Any]]:
+    known = read_object(path, "remove it") if path.is_file() else {}
+    for name, found in known.items():
+        try:
+            sentence(name, found)
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"{name}: {type(error).__name__}: {error}"
+            raise UserError(f"{path} is damaged ({reason}); remove it.") from error
+    return known
 
 
 def measure_in_own_process(checkpoint: Path, size_px: int, runs: int) -> dict[str, Any]:
@@ -48,13 +96,6 @@ def measure(checkpoint: Path, size_px: int, runs: int) -> dict[str, Any]:
       `cores` (that this process may use) and `peak_bytes`: on an accelerator the device's, else
       the largest resident set of this process with all its libraries.
     """
-    import os
-
-    import jax
-    from flax import nnx
-
-    from stya2k_jax.weights.loading import load
-
     model = load(checkpoint)
     graph, state = nnx.split(model)
     forward = jax.jit(lambda state, *pictures: nnx.merge(graph, state)(*pictures))
@@ -81,7 +122,7 @@ def measure(checkpoint: Path, size_px: int, runs: int) -> dict[str, Any]:
 
 
 def sentence(name: str, found: dict[str, Any]) -> str:
-    """Says a measurement in words."""
+    """Returns a measurement in words."""
     low, high = found["quartiles"]
     kind = "device memory" if found["device"] != "cpu" else "resident memory of its process"
     return (

@@ -1,16 +1,17 @@
-"""From numbers per pair to the numbers of a table: means with their uncertainty, medians."""
+"""Means with intervals, and medians, of numbers per pair."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 RESAMPLES = 10_000
 _AT_ONCE = 500  # which bounds the memory
 _RATIO = "pattern_"  # metrics named so are ratios, whose means are geometric
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, dict]:
+def summarize(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, dict]:
     """Sums up each metric over pairs.
 
     Args:
@@ -31,11 +32,10 @@ def summarise(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
             per_style.setdefault(style, []).append(value)
         array = np.array(list(values.values()), np.float64)
         to, back = (np.log, np.exp) if name.startswith(_RATIO) else (np.asarray, np.asarray)
-        low, high = bootstrap_interval(to(array))
         found[name] = {
             "count": len(array),
             "mean": float(back(to(array).mean())),
-            "ci95": [float(back(low)), float(back(high))],
+            "ci95": [float(back(bound)) for bound in bootstrap_interval(to(array))],
             "median": float(np.median(array)),
             "per_style": {style: float(back(np.mean(to(x)))) for style, x in per_style.items()},
         }
@@ -47,18 +47,24 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Returns the percentile bootstrap interval of the mean.
 
-    Values are drawn anew one by one, as if they were independent. Pairs share contents and styles,
-    so the interval tells how sure the mean is for pairs like these, not for new styles.
+    Values are resampled one by one, as if they were independent. Pairs share contents and styles,
+    so the interval is about pairs like these, not about new styles.
 
     Args:
       values: `[n]`.
-      level: what part of the resampled means lies within.
+      level: the share of resampled means that lies within.
       seed: of the resampling.
     """
-    # The order in which pairs were measured must not matter: resample the sorted values.
-    values, n = np.sort(values), len(values)
-    rng, means = np.random.default_rng(seed), []
-    for _ in range(0, RESAMPLES, _AT_ONCE):
-        means.append(values[rng.integers(0, n, (_AT_ONCE, n))].mean(axis=1))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    if len(values) == 1:  # which SciPy refuses
+        return float(values[0]), float(values[0])
+    found = stats.bootstrap(
+        (np.sort(values),),  # the order in which pairs were measured must not matter
+        np.mean,
+        n_resamples=RESAMPLES,
+        batch=_AT_ONCE,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    low, high = found.confidence_interval
     return float(low), float(high)

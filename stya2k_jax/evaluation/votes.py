@@ -1,11 +1,11 @@
-"""Sums the votes of a preference study, with Wilson intervals."""
+"""Sums the votes of a preference study; shares have Wilson intervals."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from scipy import stats
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.reports.study_page import QUESTIONS
@@ -19,7 +19,7 @@ def sum_votes(paths: Sequence[Path]) -> dict[str, dict[str, dict[str, Any]]]:
       which treats votes as independent.
 
     Raises:
-      UserError: a file that is no export, or one of another study.
+      UserError: a file is damaged, no export, or of another study.
     """
     counts: dict[str, dict[str, int]] = {question: {} for question in QUESTIONS}
     studies = {}
@@ -27,13 +27,22 @@ def sum_votes(paths: Sequence[Path]) -> dict[str, dict[str, dict[str, Any]]]:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             keys, study = found["keys"], found["study"]
+            if not all(isinstance(name, str) for name in (study, *keys.values())):
+                raise TypeError("study and keys are no texts")
             answers = [vote["answers"] for vote in found["votes"]]
             for question, count in counts.items():
                 for system in keys.values():
                     count.setdefault(system, 0)
                 for answer in answers:
                     count[keys[answer[question]]] += 1
-        except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        except (
+            OSError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            RecursionError,
+        ) as error:
             raise UserError(
                 f"{path} is no file of votes ({type(error).__name__}: {error})."
             ) from error
@@ -54,11 +63,9 @@ def sum_votes(paths: Sequence[Path]) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
-def wilson_interval(votes: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """Returns Wilson's interval of a share: it stays in [0, 1] and holds for few votes too."""
+def wilson_interval(votes: int, total: int) -> tuple[float, float]:
+    """Returns Wilson's 95 % interval of a share: it stays in [0, 1] and holds for few votes too."""
     if total == 0:
         return 0.0, 1.0
-    share = votes / total
-    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
-    return float(max(0, middle - half)), float(min(1, middle + half))
+    low, high = stats.binomtest(votes, total).proportion_ci(0.95, method="wilson")
+    return float(low), float(high)

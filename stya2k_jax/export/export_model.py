@@ -1,16 +1,16 @@
-"""A model as two programs that need nothing of this package: `stya2k export`.
+"""A model as two programs that do not need this package: `stya2k export`.
 
 They are the halves of `Painter`, so that a style is encoded once and kept. `style` maps `picture`,
-styles `[b, H', W', 3]`, to the arrays that attention needs of them; `content` maps `picture`,
-contents `[b, H, W, 3]`, and those arrays to `stylized`, of the contents' shape. Arrays go in and
-come out by name. Pictures are float32 RGB in [0, 1], stylized ones unclipped. Weights are inside.
+styles `[b, H', W', 3]`, to the arrays that attention needs. `content` maps `picture`, contents
+`[b, H, W, 3]`, and those arrays to `stylized`, of the contents' shape. Inputs and outputs have
+names. Pictures are float32 RGB in [0, 1]; stylized ones are not clipped. The weights are inside.
 
-StableHLO runs on every backend of JAX, for at least six months of its versions:
+StableHLO runs on every backend of JAX, whose versions read it for at least six months:
 
     exported = ExportedModel("DIRECTORY")
     stylized = exported.content(photo, exported.style(painting))
 
-or by `jax.export` alone, as the directory's manifest.json says. ONNX runs where there is a runtime:
+or by `jax.export` alone, as the directory's manifest.json says. ONNX runs in any ONNX runtime:
 
     style, content = (onnxruntime.InferenceSession(f"{half}.onnx") for half in HALVES)
     names = [output.name for output in style.get_outputs()]
@@ -24,13 +24,14 @@ import jax
 from jax import export
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.export.halves import Half, Size, halves_of
+from stya2k_jax.export.halves import Half, halves_of
 from stya2k_jax.export.manifest import FORMATS, MANIFEST_FILE, manifest_of
 from stya2k_jax.export.to_onnx import onnx_converter
 from stya2k_jax.files.atomic import whole_directory
 from stya2k_jax.files.json_files import write_json
 from stya2k_jax.network.convolution import portable_form
 from stya2k_jax.network.model import StyA2K
+from stya2k_jax.network.sizes import Size
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
@@ -49,8 +50,8 @@ def export_model(
       model: one that computes in float32.
       output: the directory, new or empty.
       format: `"stablehlo"` or `"onnx"`.
-      content_size: height and width of all contents, any; None: each call's own, multiples of
-        `size_unit`. Where both sizes are fixed, attention is computed in parts if it is large;
+      content_size: height and width of all contents in pixels; None: each call may choose
+        multiples of `size_unit`. If both sizes are fixed, large attention is computed in parts;
         otherwise at once, with H·W / 16 · H'·W' / 1024 float32 weights for each head.
       style_size: the same for styles.
 
@@ -58,8 +59,8 @@ def export_model(
       The manifest: names, shapes and dtypes, the model, and how to run its programs.
 
     Raises:
-      UserError: an unknown format, something at `output`, a model in bfloat16 or one that needs
-        fixed sizes, or the ONNX converter is not installed.
+      UserError: an unknown format, an `output` that is there already, a model in bfloat16, one that
+        needs fixed sizes, or a missing ONNX converter.
     """
     output = Path(output)
     if format not in FORMATS:

@@ -17,7 +17,7 @@ from stya2k_jax.files.digests import digest_of_bytes
 
 
 class ExportedModel:
-    """Runs the programs of a StableHLO export, compiled once for each size that comes.
+    """Runs the programs of a StableHLO export; each new size is compiled once.
 
     Attributes:
       manifest: as `export_model` returned it.
@@ -27,7 +27,7 @@ class ExportedModel:
         """Opens a directory of `export_model`.
 
         Raises:
-          UserError: no export, a damaged one, or one in another format.
+          UserError: it is no export, is damaged, or has another format.
         """
         self._directory = directory = Path(directory)
         try:
@@ -53,7 +53,7 @@ class ExportedModel:
         self._run = {x: jax.jit(export.deserialize(bytearray(data[x])).call) for x in HALVES}
 
     def style(self, picture: np.ndarray | jax.Array) -> dict[str, jax.Array]:
-        """Maps styles `[b, H', W', 3]`, floats in [0, 1], to what `content` needs of them.
+        """Maps styles `[b, H', W', 3]`, floats in [0, 1], to the arrays that `content` needs.
 
         Raises:
           UserError: pictures of a shape or dtype that the export does not take.
@@ -64,11 +64,11 @@ class ExportedModel:
     def content(
         self, picture: np.ndarray | jax.Array, keys: Mapping[str, np.ndarray | jax.Array]
     ) -> jax.Array:
-        """Paints contents `[b, H, W, 3]`, floats in [0, 1]; unclipped, of the same shape.
+        """Paints contents `[b, H, W, 3]`, floats in [0, 1]; the result has this shape, unclipped.
 
         Args:
           picture: the contents.
-          keys: what `style` returns of a style for each.
+          keys: what `style` returns, with one style for each content.
 
         Raises:
           UserError: pictures or keys of a shape or dtype that the export does not take.
@@ -77,7 +77,7 @@ class ExportedModel:
         return self._run["content"](arrays)["stylized"]
 
     def _checked(self, half: str, arrays: Mapping[str, Any]) -> dict[str, jax.Array]:
-        """Returns the inputs of a program, or says which one does not fit."""
+        """Returns the inputs of a program; raises a UserError about the first that does not fit."""
         checked = {}
         for expected in self.manifest["programs"][half]["inputs"]:
             name = expected["name"]
@@ -97,7 +97,7 @@ class ExportedModel:
 
 
 def _fits(x: jax.Array, expected: dict) -> bool:
-    """Tells whether an array is one that the manifest describes, but for symbols that recur."""
+    """Returns whether an array fits the manifest; equal symbols are not compared."""
     return (
         str(x.dtype) == expected["dtype"]
         and len(x.shape) == len(expected["shape"])

@@ -12,22 +12,22 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, Architecture
 from stya2k_jax.network.convolution import portable_form
 from stya2k_jax.network.model import StyA2K
+from stya2k_jax.network.sizes import Size
 from stya2k_jax.weights.parameters import named_leaves
 
 HALVES = ("style", "content")
-# These split pictures into parts, or compare places, by numbers that tracing must know.
+# To split pictures into parts or compare places, these need sizes when they are traced.
 FIXED_SIZES_ONLY = ("all_to_all", "no_pa_step1", "sanet", "adaattn")
-Size = tuple[int, int]  # height and width in pixels
 Specs = dict[str, jax.ShapeDtypeStruct]
 
 
 class Half(NamedTuple):
-    """One of the two programs, to be traced; arrays go in and come out by name.
+    """One of the two programs, to be traced; inputs and outputs have names.
 
     Attributes:
       run: the computation.
-      inputs: shapes, symbolic where each call decides, and dtypes of what goes in.
-      outputs: the same of what comes out.
+      inputs: shapes and dtypes; a side is symbolic where each call may choose it.
+      outputs: the same for the outputs.
     """
 
     run: Callable[[Mapping[str, jax.Array]], dict[str, jax.Array]]
@@ -54,8 +54,8 @@ def halves_of(
     b, h, w, hs, ws, m = export.symbolic_shape("b, h, w, hs, ws, m", scope=_Scope())
     contents = _pictures(b, content_size or (unit * h, unit * w))
     styles = _pictures(b, style_size or (unit * hs, unit * ws))
-    # The shapes of a style's keys tell how many blocks it has and not how they lie, so `content`,
-    # which sees nothing else of it, is traced with those of a column of blocks.
+    # The shapes of a style's keys give the number of its blocks, not their arrangement. `content`
+    # sees only the keys, so it is traced with those of a column of blocks.
     column = _pictures(b, style_size or (unit * m, unit))
 
     def keys_of(picture):
@@ -79,7 +79,7 @@ def halves_of(
 
 
 def size_unit(architecture: Architecture) -> int:
-    """Returns what sides must be multiples of, in pixels, so that all taps are whole blocks."""
+    """Returns the number of pixels of which sides must be multiples: all taps are whole blocks."""
     return math.lcm(*(2 ** TAPS.index(tap) * architecture.block_size(tap) for tap in STYLED_TAPS))
 
 
@@ -87,7 +87,7 @@ class _Scope(export.SymbolicScope):
     """The symbols of a program's shapes."""
 
     def __deepcopy__(self, memo: dict) -> "_Scope":
-        return self  # jax2onnx copies shapes, and symbols of two scopes do not go together
+        return self  # jax2onnx copies shapes, and symbols of two scopes cannot be combined
 
 
 def _pictures(batch: Any, size: tuple[Any, Any]) -> jax.ShapeDtypeStruct:

@@ -9,6 +9,7 @@ import jax
 from stya2k_jax.export.halves import Half, Specs, size_unit
 from stya2k_jax.files.digests import digest_of_bytes
 from stya2k_jax.network.model import StyA2K
+from stya2k_jax.weights.parameters import fingerprint_of_model
 
 FORMATS = {"stablehlo": "jax_export", "onnx": "onnx"}  # and the suffix of the programs' files
 MANIFEST_FILE = "manifest.json"
@@ -40,8 +41,7 @@ _HOW_TO_RUN = {
 def manifest_of(
     model: StyA2K, format: str, halves: dict[str, Half], programs: dict[str, bytes]
 ) -> dict:
-    from stya2k_jax.weights.parameters import fingerprint_of_model
-
+    """Returns the manifest of `export_model`; `programs` are the files' bytes, by half."""
     unit = size_unit(model.architecture)
     packages = ["stya2k-jax", "jax"] + (["jax2onnx"] if format == "onnx" else [])
     return {
@@ -71,9 +71,10 @@ def _described(specs: Specs) -> list[dict]:
 
 
 def shape_of(spec: jax.ShapeDtypeStruct) -> list[int | str]:
+    """Returns the shape of an input or output; symbols become text, such as `64*h`."""
     return [side if isinstance(side, int) else str(side) for side in spec.shape]
 
 
 def factor_of(side: Any) -> int:
-    """Returns the number that a side begins with: 100 of 100, 64 of 64*h, 1 of b."""
+    """Returns the number at the beginning of a side: 100 of 100, 64 of 64*h, 1 of b."""
     return int(re.match(r"\d*", str(side))[0] or 1)

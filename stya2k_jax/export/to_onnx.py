@@ -7,26 +7,28 @@ from typing import Any
 
 import jax
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import UserError, require
 from stya2k_jax.export.halves import Half
 from stya2k_jax.export.manifest import factor_of, shape_of
 
-OPSET = 18  # of ONNX; low, so that many runtimes know it
+OPSET = 18  # of ONNX; low, so that many runtimes support it
 
 
 def onnx_converter() -> Callable[[Half], bytes]:
+    """Returns the function that makes a half an ONNX file.
+
+    Raises:
+      UserError: jax2onnx is not installed.
+    """
     try:
-        from jax2onnx import to_onnx
-    except ImportError as error:
-        raise UserError(
-            f"Export as ONNX needs jax2onnx ({error}): pip install 'stya2k-jax[onnx]' and then "
-            "pip install --no-deps jax2onnx"
-        ) from error
+        to_onnx = require("jax2onnx", "onnx", "Export as ONNX").to_onnx
+    except UserError as error:  # its own requirements do not go with ours
+        raise UserError(f"{error}, and then: pip install --no-deps jax2onnx") from error
 
     def convert(half: Half) -> bytes:
         picture, *others = half.inputs.values()
         batch, height, width, colors = picture.shape
-        # The converter finds symbols only where they stand alone: 64*h is cut into h and 64.
+        # The converter finds only symbols that stand alone, so 64*h is cut into h and 64.
         u, v = factor_of(height), factor_of(width)
         cut = jax.ShapeDtypeStruct((batch, height // u, u, width // v, v, colors), picture.dtype)
 
@@ -34,7 +36,7 @@ def onnx_converter() -> Callable[[Half], bytes]:
             arrays = (cut.reshape(picture.shape), *others)
             return tuple(half.run(dict(zip(half.inputs, arrays, strict=True))).values())
 
-        with _quiet("onnx_ir.serde"):  # tells of inner types, which runtimes infer
+        with _quiet("onnx_ir.serde"):  # it warns of inner types, which runtimes infer
             program = to_onnx(
                 run,
                 [cut, *others],
@@ -74,7 +76,7 @@ def _take_pictures(graph: Any, u: int, v: int) -> None:
 
 
 def _name_dimensions(graph: Any, half: Half) -> None:
-    """Writes shapes of what goes in and comes out into an ONNX graph as the manifest has them."""
+    """Gives the inputs and outputs of an ONNX graph the shapes of the manifest."""
     from onnx import helper
 
     specs = {**half.inputs, **half.outputs}
@@ -85,7 +87,7 @@ def _name_dimensions(graph: Any, half: Half) -> None:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Keeps a logger's warnings back."""
+    """Silences a logger's warnings."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

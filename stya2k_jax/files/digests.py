@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-_SHORT = 16  # digits, enough to tell a project's files apart
+_SHORT = 16  # digits, enough to distinguish a project's files
 
 
 def digest_of_bytes(data: bytes) -> str:

@@ -1,9 +1,10 @@
-"""The list of a checkpoint's files with their digests: whole to the last bit, or no checkpoint."""
+"""The list of a checkpoint's files with their digests, which shows whether it is whole."""
 
 import errno
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ _UNFINISHED = f".{NAME}.unfinished"
 
 
 def write(directory: Path) -> None:
-    """Puts a manifest into a directory whose files are all written, and it on the disk with them.
+    """Writes a manifest into a directory whose files are complete, and flushes all to the disk.
 
-    It holds each file's path, size in bytes and SHA-256, and a SHA-256 of all that. It appears
-    last and at once, so that it tells a directory that is whole from one that was cut off.
+    The manifest holds each file's path, size in bytes and SHA-256, and a SHA-256 of the list. It
+    appears last and at once: a directory without it was cut off.
 
     Raises:
       OSError: a file cannot be read, or the manifest not written.
@@ -23,7 +24,7 @@ def write(directory: Path) -> None:
     files = {name: _description(directory / name, on_disk=True) for name in _files(directory)}
     for folder, _, _ in os.walk(directory):
         _sync_folder(folder)
-    _sync_folder(directory.parent)  # in which Orbax has just renamed the directory
+    _sync_folder(directory.parent)  # where Orbax has just renamed the directory
     unfinished = directory / _UNFINISHED
     try:
         with open(unfinished, "wb") as file:
@@ -37,8 +38,11 @@ def write(directory: Path) -> None:
     _sync_folder(directory)
 
 
-def problems(directory: Path) -> list[str]:
-    """Compares a directory with its manifest; returns what is wrong, or nothing if it is whole."""
+def problems(directory: Path, unread: Collection[str] = ()) -> list[str]:
+    """Compares a directory with its manifest; returns what is wrong, or nothing if it is whole.
+
+    Of what lies in the folders `unread` only names and sizes are compared: that takes no time.
+    """
     try:
         text = (directory / NAME).read_bytes()
     except FileNotFoundError:
@@ -52,19 +56,24 @@ def problems(directory: Path) -> list[str]:
         present = _files(directory)
     except OSError as error:
         return [f"{error.filename} cannot be listed ({error.strerror})"]
+    changes = (
+        _change(directory, name, expected, read=name.partition("/")[0] not in unread)
+        for name, expected in files.items()
+        if name in present
+    )
     return [
         *(f"{name} is missing" for name in sorted(files.keys() - present)),
         *(f"{name} is extra" for name in sorted(present - files.keys())),
-        *filter(None, (_change(directory, name, files[name]) for name in files if name in present)),
+        *filter(None, changes),
     ]
 
 
-def _change(directory: Path, name: str, expected: dict[str, Any]) -> str | None:
+def _change(directory: Path, name: str, expected: dict[str, Any], read: bool) -> str | None:
     try:
         size = (directory / name).stat().st_size
         if size != expected["size"]:
             return f"{name} has changed ({size} bytes, {expected['size']} were written)"
-        if _description(directory / name) != expected:
+        if read and _description(directory / name) != expected:
             return f"{name} has changed"
     except OSError as error:
         return f"{name} cannot be read ({error.strerror})"
@@ -85,20 +94,20 @@ def _files(directory: Path) -> set[str]:
 def _description(path: Path, on_disk: bool = False) -> dict[str, Any]:
     with open(path, "rb") as file:
         if on_disk:
-            os.fsync(file.fileno())  # also tells of writes that failed after they were accepted
+            os.fsync(file.fileno())  # also raises the error of a write that failed later
         size = os.fstat(file.fileno()).st_size
         return {"size": size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def _text(files: dict[str, Any]) -> bytes:
-    """Writes a manifest, always in the same way, so that it can be compared byte by byte."""
+    """Returns the text of a manifest; equal lists give equal bytes."""
     listed = json.dumps(files, indent=1, sort_keys=True)
     digest = hashlib.sha256(listed.encode()).hexdigest()
     return f'{{"files": {listed},\n"sha256": "{digest}"}}\n'.encode()
 
 
 def _parse(text: bytes) -> dict[str, Any] | None:
-    """Reads a manifest; None if it is not, byte by byte, what `write` has written."""
+    """Reads a manifest; None if a byte differs from what `write` would write."""
     try:
         files = json.loads(text)["files"]
         return files if _text(files) == text else None

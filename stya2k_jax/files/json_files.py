@@ -16,7 +16,7 @@ def read_object(path: Path, advice: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}); {advice}.") from error
     if not isinstance(found, dict):
         raise UserError(f"{path} is damaged (no object); {advice}.")
@@ -25,5 +25,9 @@ def read_object(path: Path, advice: str) -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as indented JSON, whole or not at all."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_whole(path, lambda name: Path(name).write_text(text, encoding="utf-8"))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:  # the name of a file that is not UTF-8
+        data = json.dumps(value, indent=2).encode("utf-8")
+    write_whole(path, lambda name: Path(name).write_bytes(data + b"\n"))

@@ -1,4 +1,4 @@
-"""Settings kept beside results, which another run must match."""
+"""Settings that are kept beside results; a later run must have the same."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ SETTINGS_FILE = "settings.json"
 
 
 def check_settings(directory: Path, settings: Mapping[str, Any]) -> None:
-    """Writes the settings into a new directory, or compares them with those that are there.
+    """Writes the settings into a new directory, or compares them with the ones there.
 
     Raises:
       UserError: they differ; names the fields.
@@ -34,7 +34,7 @@ def check_settings(directory: Path, settings: Mapping[str, Any]) -> None:
 def changes(
     before: dict, now: dict, said: tuple[str, str] = ("before", "now"), prefix: str = ""
 ) -> Iterable[str]:
-    """Yields, a line each, which fields of nested settings differ and how, in these words."""
+    """Yields a line for each field of nested settings that differs, ending in the words `said`."""
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)
         if old == new:

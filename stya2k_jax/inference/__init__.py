@@ -1,5 +1,5 @@
 """Painting: one stylizer for pictures of any size.
 
-Read stylizer, style, programs, program_shapes, tiles; stylize_files paints folders;
-attention_maps and attention_pictures show what a point attends to.
+Read stylizer, style, whole_or_tiled, programs, program_shapes, tiles; contents and stylize_files
+paint files and folders; attention_maps and attention_pictures show what a point attends to.
 """

@@ -1,11 +1,11 @@
-"""What one content point attends to in the style, before and after softmax and argmax (Fig. 6).
+"""Attention of one content point to the style, before and after softmax and argmax (Fig. 6).
 
-Only the point's own row of each attention matrix is made, whatever the pictures' sizes.
+Only the point's own row of each attention matrix is computed, whatever the pictures' sizes.
 """
 
 import operator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,9 +17,10 @@ from stya2k_jax.network.attention import same_place_blocks
 from stya2k_jax.network.blocks import grid_shape
 from stya2k_jax.network.model import StyA2K
 from stya2k_jax.network.normalization import normalize
+from stya2k_jax.network.sizes import Size, size_of, tap_sizes
 from stya2k_jax.pictures.arrays import checked_range
 
-Size = tuple[int, int]  # height and width, or row and column
+Place = tuple[int, int]  # row and column
 
 
 class DistributedMaps(NamedTuple):
@@ -79,8 +80,8 @@ class AttentionMaps(NamedTuple):
     """
 
     tap: str
-    position: Size
-    point: Size
+    position: Place
+    point: Place
     block_size: int
     content_size: Size
     style_size: Size
@@ -98,7 +99,7 @@ def attention_maps(
     model: StyA2K,
     content: np.ndarray,
     style: np.ndarray,
-    position: Size,
+    position: Place,
     tap: str = "relu4_1",
 ) -> AttentionMaps:
     """Returns what the content point under a pixel attends to in the style.
@@ -125,19 +126,20 @@ def attention_maps(
             f"There is no attention on {tap!r}; choose one of {', '.join(STYLED_TAPS)}."
         )
     content, style = _checked(content, "content"), _checked(style, "style")
-    content_size, style_size = content.shape[1:3], style.shape[1:3]
+    content_size, style_size = size_of(content.shape), size_of(style.shape)
     position = _inside(position, content_size)
 
     level, size = TAPS.index(tap), model.architecture.block_size(tap)
-    point = tuple(i >> level for i in position)
-    style_map = tuple(-(-side // 2**level) for side in style_size)
+    point = position[0] >> level, position[1] >> level
+    content_map, style_map = (tap_sizes(size)[tap] for size in (content_size, style_size))
     n_c, keys = _features(*nnx.split(model), content, style, tap)
     top, left = (i - i % size for i in point)
     n_block = n_c[:, top : top + size, left : left + size]  # a last one may be partial
     place = point[0] - top, point[1] - left
 
-    maps = dict.fromkeys(("distributed", "progressive", "all_to_all"))
-    for name, path in model.painter.a2k[tap].paths.items():
+    maps: dict[str, Any] = dict.fromkeys(("distributed", "progressive", "all_to_all"))
+    a2k: Any = model.painter.a2k[tap]  # of A2K, as the variant is no baseline
+    for name, path in a2k.paths.items():
         q = np.asarray(path.query(n_block)[0], np.float32)
         q = q.reshape(*q.shape[:2], path.heads, -1)  # [rows, columns, h, d]
         k = np.asarray(keys[name][0], np.float32)
@@ -148,8 +150,8 @@ def attention_maps(
         else:
             same_place = None
             if not path.matches:
-                index = top // size * grid_shape(*n_c.shape[1:3], size)[1] + left // size
-                grids = (grid_shape(*map_, size) for map_ in (n_c.shape[1:3], style_map))
+                grids = [grid_shape(*map_, size) for map_ in (content_map, style_map)]
+                index = top // size * grids[0][1] + left // size
                 same_place = int(same_place_blocks(*grids)[index])
             maps[name] = _progressive(q, place, k, style_map, size, same_place)
     return AttentionMaps(tap, position, point, size, content_size, style_size, **maps)
@@ -175,7 +177,7 @@ def _distributed(q: np.ndarray, k_hat: np.ndarray, grid: Size) -> DistributedMap
 
 
 def _progressive(
-    q: np.ndarray, place: Size, k: np.ndarray, style_map: Size, size: int, same_place: int | None
+    q: np.ndarray, place: Place, k: np.ndarray, style_map: Size, size: int, same_place: int | None
 ) -> ProgressiveMaps:
     """Attends from the point at `place` in the block q `[rows, columns, h, d]` to k `[m, s, h, d]`.
 
@@ -219,7 +221,7 @@ def _checked(picture: np.ndarray, name: str) -> np.ndarray:
     return pixels
 
 
-def _inside(position: Size, size: Size) -> Size:
+def _inside(position: Place, size: Size) -> Place:
     try:
         row, column = map(operator.index, position)
     except (TypeError, ValueError):

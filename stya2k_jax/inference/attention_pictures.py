@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.files.atomic import whole_directory
-from stya2k_jax.inference.attention_maps import AttentionMaps, Size
+from stya2k_jax.inference.attention_maps import AttentionMaps
+from stya2k_jax.network.sizes import Size
 from stya2k_jax.pictures.arrays import checked_range, to_uint8, write_png
 from stya2k_jax.pictures.colors import lab_to_srgb
 
@@ -25,7 +26,7 @@ _COLUMNS = 4  # of it
 _TILE_PX, _TILE_GAP_PX = 96, 8  # of enlarged blocks, about
 _GAP_PX, _BAR_PX, _FONT_PX, _LINE_PX = 18, 12, 15, 20
 _INK, _PAPER, _MARK = (34, 34, 34), (255, 255, 255), (255, 220, 0)
-_HEAT = 0.65  # of a heat map's colour; the rest is the style in grey
+_HEAT = 0.65  # share of the heat map's color; the rest is the style in grey
 _FAINT = (110, 110, 110)
 _DIM = 0.5  # brightness of what is not the point's block
 _TITLES = {  # letters of the parts of Figure 6
@@ -67,7 +68,7 @@ def attention_pictures(
 ) -> dict[str, np.ndarray]:
     """Paints attention maps over the style.
 
-    The style is in grey below, the value in colour above it: from dark violet over red to light
+    The style is shown in grey, the values above it in color: from dark violet over red to light
     yellow, in steps that look equally large. "Before" maps (of the softmax or the argmax) begin at
     their smallest value, "after" maps at 0; all end at their largest.
 
@@ -157,17 +158,17 @@ def _over(style: np.ndarray, heat_map: _HeatMap) -> np.ndarray:
     values, cell_px, lowest = heat_map
     span = float(values.max()) - lowest
     heat = (values - lowest) / span if span > 0 else np.zeros_like(values)
-    colours = heat_colours().astype(np.float32)[np.round(heat * 255).astype(int)]
-    colours = colours.repeat(cell_px, axis=0).repeat(cell_px, axis=1)
+    colors = heat_colors().astype(np.float32)[np.round(heat * 255).astype(int)]
+    colors = colors.repeat(cell_px, axis=0).repeat(cell_px, axis=1)
     grey = np.asarray(Image.fromarray(style).convert("L"), np.float32)[..., None] / 255
-    return to_uint8(_HEAT * colours[: style.shape[0], : style.shape[1]] + (1 - _HEAT) * grey)
+    return to_uint8(_HEAT * colors[: style.shape[0], : style.shape[1]] + (1 - _HEAT) * grey)
 
 
 @cache
-def heat_colours() -> np.ndarray:
-    """Returns 256 colours from dark violet over red to light yellow, sRGB in [0, 1], `[256, 3]`.
+def heat_colors() -> np.ndarray:
+    """Returns 256 colors from dark violet over red to light yellow, sRGB in [0, 1], `[256, 3]`.
 
-    Lightness rises all along, so that they are in order in grey print and for the colour-blind,
+    Lightness rises all along, so that they are in order in grey print and for the color-blind,
     too; neighbours are equally far apart in CIELAB.
     """
     t = np.linspace(0, 1, 4096)
@@ -195,20 +196,21 @@ def _marked_point(content: np.ndarray, maps: AttentionMaps) -> np.ndarray:
 
 
 def _frame(
-    picture: np.ndarray, corner: np.ndarray, side_px: int, colour: tuple[int, int, int]
+    picture: np.ndarray, corner: np.ndarray, side_px: int, color: tuple[int, int, int]
 ) -> None:
-    """Frames a square of a picture `[H, W, 3]` in place, on its outside where there is room."""
+    """Draws a frame around a square of a picture `[H, W, 3]`, in place."""
     line_px = max(1, round(min(picture.shape[:2]) / 200))
     ends = np.array(picture.shape[:2])
     first = np.maximum(corner, line_px)
     last = np.maximum(np.minimum(corner + side_px, ends - line_px), first)
 
     def grown(by_px: int) -> tuple[slice, slice]:
-        return tuple(map(slice, np.maximum(first - by_px, 0), last + by_px))
+        rows, columns = map(slice, np.maximum(first - by_px, 0), last + by_px)
+        return rows, columns
 
     inside = picture[grown(0)].copy()
     picture[grown(line_px + 1)] = _INK
-    picture[grown(line_px)] = colour
+    picture[grown(line_px)] = color
     picture[grown(0)] = inside
 
 
@@ -241,7 +243,7 @@ def _contact_sheet(
         titles["content_point"] = (content, f"{point}; white: its block")
         if maps.progressive.scores is None:
             titles["pa_region_after"] = ("Progressive, no step 1", "the block at the same place")
-    shown = {"content_point": pictures["content_point"], "style": style} | pictures
+    shown = {"content_point": pictures["content_point"], "style": style, **pictures}
     cells = [_cell(titles[name], shown[name], scales.get(name)) for name in shown]
     rows = [cells[i : i + _COLUMNS] for i in range(0, len(cells), _COLUMNS)]
     tops = np.cumsum([_GAP_PX] + [max(cell.height for cell in row) + _GAP_PX for row in rows])
@@ -256,6 +258,7 @@ def _contact_sheet(
 
 def _caption(maps: AttentionMaps) -> str:
     path = maps.distributed or maps.progressive or maps.all_to_all
+    assert path is not None  # every variant has one
     heads = len(path.weights)
     return (
         f"{maps.tap}, content pixel at row {maps.position[0]}, column {maps.position[1]}. "
@@ -282,10 +285,9 @@ def _cell(title: tuple[str, str], picture: np.ndarray, heat_map: _HeatMap | None
         draw.text((0, i * _LINE_PX), text, ink, _font())
     cell.paste(shown, (0, title_px))
     if heat_map is not None:
-        bar = to_uint8(_HEAT * heat_colours()[None] + (1 - _HEAT) / 2)  # as above middle grey
-        bar = Image.fromarray(bar).resize((width, _BAR_PX))
+        bar = to_uint8(_HEAT * heat_colors()[None] + (1 - _HEAT) / 2)  # as above middle grey
         top = title_px + height + 4
-        cell.paste(bar, (0, top))
+        cell.paste(Image.fromarray(bar).resize((width, _BAR_PX)), (0, top))
         for text, x, anchor in (
             (f"{heat_map.lowest:.3g}", 0, "la"),
             (f"{heat_map.values.max():.3g}", width, "ra"),
@@ -295,7 +297,7 @@ def _cell(title: tuple[str, str], picture: np.ndarray, heat_map: _HeatMap | None
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont:
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(_FONT_PX)
 
 

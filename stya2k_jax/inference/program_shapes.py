@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from stya2k_jax.network.sizes import Size
 
 MULTIPLE_PX = 16  # of a shape's sides, so that every halving in the encoder is exact
-SMALLEST_PX = 32  # of a side that may be padded: its features keep two points everywhere
+SMALLEST_PADDED_PX = (
+    32  # smallest side that may be padded: its features keep two points at every tap
+)
 MOST_SHAPES = 10
 _WASTE = 1.25  # a shape this many times as large as a picture is still worth using
 _MOST_COMPARED = 100
-_EXACT = 2  # so many sizes get a program of their own when nothing is known of what follows
+_EXACT = 2  # sizes that get a program of their own while later sizes are unknown
 
 
 class Shapes:
@@ -36,7 +38,7 @@ class Shapes:
         shapes.
         """
         with self._lock:
-            if size in self._known or min(size) < SMALLEST_PX:
+            if size in self._known or min(size) < SMALLEST_PADDED_PX:
                 return size
             if size not in self._chosen:
                 self._chosen[size] = self._new_choice(size)
@@ -56,7 +58,11 @@ class Shapes:
     def prepare(self, sizes: Iterable[Size]) -> None:
         """Chooses shapes for pictures that are going to come."""
         with self._lock:
-            new = [size for size in sizes if size not in self._known and min(size) >= SMALLEST_PX]
+            new = [
+                size
+                for size in sizes
+                if size not in self._known and min(size) >= SMALLEST_PADDED_PX
+            ]
             self._known.update(plan(new, program_px=self._program_px))
             for size in set(new) - self._known:
                 self._chosen[size] = min(self._around(size), key=_area)

@@ -1,6 +1,6 @@
 """The compiled halves of a model: a style's pictures to keys, a content and keys to a picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,8 +17,8 @@ from stya2k_jax.network.sizes import Extent, Size, size_of, tap_sizes
 
 Shares = dict[str, np.ndarray]  # by tap, [k, 1, 1] or [k, H, W]
 
-# What a further program costs in padded pixels. Compiling takes longer, but what `stylize.py` has
-# compiled stays on disk, and the padding is painted every time.
+# Price of one more compiled program, in padded pixels. Compiling takes longer than painting these,
+# but `stylize.py` keeps compiled programs on disk, and the padding is painted every time.
 _PROGRAM_PX = 1_000_000
 
 
@@ -91,25 +91,24 @@ class Programs:
         painted = self._paint(self.state, padded(content, shape), keys, shares, Extent(*size))
         return np.asarray(painted)[:, : size[0], : size[1]]
 
-    def key_structures(self, shape: tuple[int, ...], balanced: bool) -> list[dict]:
-        """Returns what the keys of styles `[b, H, W, 3]` look like, unpadded and padded.
+    def key_shapes(self, shape: Sequence[int], balanced: bool, is_padded: bool) -> dict:
+        """Returns the keys of styles `[b, H, W, 3]` as shapes and dtypes, without computing them.
 
-        Numbers are left out, and lengths that padding changes may differ.
+        Keys of padded styles also say which blocks are real; then the shapes are those of the
+        smallest padding, and all-to-all attention may have more points.
         """
-        size = size_of(shape)
+        size = size_of(tuple(shape))
         sides = self.block_sizes(size) if balanced else None
-        picture = jax.ShapeDtypeStruct(shape, jnp.float32)
-        structures = [jax.eval_shape(self._style_keys_of(sides, None, None), picture)]
-        if self.may_pad:
+        extent = real = None
+        if is_padded:
+            extent = Extent(*size)
             real = self._real_blocks(
                 size, size, dict(sides or self.block_sizes(size, trained=True))
             )
-            run = self._style_keys_of(sides, Extent(*size), real)
-            structures.append(jax.eval_shape(run, picture))
-        return structures
-
-    def _style_keys_of(self, sides, extent, real):
-        return lambda style: self._style_keys(self.state, style, sides, extent, real)
+        picture = jax.ShapeDtypeStruct(tuple(shape), jnp.float32)
+        return jax.eval_shape(
+            lambda style: self._style_keys(self.state, style, sides, extent, real), picture
+        )
 
     def block_sizes(self, size: Size, trained: bool = False) -> tuple[tuple[str, int], ...]:
         """Returns each tap's side of blocks for a style of this size, balanced or as trained."""

@@ -1,8 +1,9 @@
-"""A style that is encoded once: what attention needs of it, in memory or in one file."""
+"""Encoded styles: the keys that attention needs, in memory or in a file."""
 
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -19,7 +20,7 @@ FORMAT = "stya2k_jax style"
 POLICIES = ("trained", "balanced")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Style:
     """One style, or several that are blended; `Stylizer.encode_style` makes it.
 
@@ -38,6 +39,14 @@ class Style:
     model: str
     architecture: Architecture
     block_policy: str = "trained"
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{weight:.3g} of {'x'.join(map(str, picture.shape))}"
+            for weight, picture in list(zip(self.weights, self.pictures, strict=True))[:4]
+        )
+        more = f", … {len(self)} pictures" if len(self) > 4 else ""
+        return f"Style({shown}{more}; {self.block_policy} blocks; model {self.model[:12]})"
 
     def __len__(self) -> int:
         """Returns how many pictures are blended."""
@@ -71,7 +80,7 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
     Raises:
       UserError: weights do not fit, or blocks were chosen by different policies.
     """
-    shares = normalised_weights(weights, len(styles))
+    shares = normalized_weights(weights, len(styles))
     policies = {style.block_policy for style in styles}
     if len(policies) > 1:
         raise UserError(
@@ -88,7 +97,7 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
 
 
 def is_style_file(path: str | Path) -> bool:
-    """Tells whether a path is named as a saved style."""
+    """Returns whether a path has the suffix of a saved style."""
     return Path(path).suffix.lower() == ".safetensors"
 
 
@@ -96,7 +105,7 @@ def load_style(
     path: str | Path,
     model: str,
     architecture: Architecture,
-    structures: Callable[[tuple[int, ...], bool], Sequence[dict]],
+    key_shapes: Callable[[tuple[int, ...], bool, bool], dict],
 ) -> Style:
     """Reads a file of `Style.save`.
 
@@ -104,8 +113,7 @@ def load_style(
       path: the file.
       model: fingerprint of the model that is going to paint.
       architecture: of that model.
-      structures: gives what keys may look like, for the shape of a picture and whether blocks are
-        balanced; the file's arrays are put into the one that has their names.
+      key_shapes: `Programs.key_shapes`; the file's arrays must have these names and shapes.
 
     Raises:
       UserError: no such file, a damaged one, or one of another model.
@@ -131,21 +139,25 @@ def load_style(
         policy, weights = metadata["block_policy"], json.loads(metadata["weights"])
         if policy not in POLICIES or "architecture" not in metadata:
             raise ValueError(f"block policy {policy!r}")
-        given = normalised_weights(weights, len(weights))
+        given = normalized_weights(weights, len(weights))
         pictures = tuple(_picture(arrays.pop(f"{i}.picture")) for i in range(len(given)))
         keys = tuple(
-            _filled(structures(picture.shape, policy == "balanced"), arrays, f"{i}.")
+            _keys(
+                {name: arrays.pop(name) for name in list(arrays) if name.startswith(f"{i}.")},
+                f"{i}.",
+                partial(key_shapes, picture.shape, policy == "balanced"),
+            )
             for i, picture in enumerate(pictures)
         )
         if arrays:
             raise ValueError(f"arrays {', '.join(arrays)}")
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}); encode the style again.") from error
-    # As they were, for a sum of exactly 1 may be lost in dividing by it again.
+    # Keep the stored weights; normalizing twice can change the last bit.
     return Style(keys, tuple(map(float, weights)), pictures, model, architecture, policy)
 
 
-def normalised_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
+def normalized_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
     """Returns weights that add up to 1; equal ones where none are given.
 
     Raises:
@@ -169,17 +181,16 @@ def _picture(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _filled(structures: Sequence[dict], arrays: dict[str, np.ndarray], prefix: str) -> dict:
-    """Moves the arrays of a prefix out of `arrays`, into the structure that has their names."""
-    names = {name for name in arrays if name.startswith(prefix)}
-    for structure in structures:
-        expected = {prefix + name: leaf for name, leaf in named_leaves(structure)}
-        if set(expected) == names:
-            for name, leaf in expected.items():
-                _check_array(name, arrays[name], leaf)
-            leaves = [jax.numpy.asarray(arrays.pop(name)) for name in expected]
-            return jax.tree.unflatten(jax.tree.structure(structure), leaves)
-    raise ValueError(f"arrays {', '.join(sorted(names))}")
+def _keys(arrays: dict[str, np.ndarray], prefix: str, key_shapes: Callable[[bool], dict]) -> dict:
+    """Returns the keys whose arrays have names `{prefix}{tap}.{path}.{array}`."""
+    structure = key_shapes(any(name.endswith(".are_real") for name in arrays))
+    expected = {prefix + name: leaf for name, leaf in named_leaves(structure)}
+    if set(expected) != set(arrays):
+        raise ValueError(f"arrays {', '.join(sorted(arrays))}")
+    for name, leaf in expected.items():
+        _check_array(name, arrays[name], leaf)
+    leaves = [jax.numpy.asarray(arrays[name]) for name in expected]
+    return jax.tree.unflatten(jax.tree.structure(structure), leaves)
 
 
 def _check_array(name: str, array: np.ndarray, leaf: jax.ShapeDtypeStruct) -> None:

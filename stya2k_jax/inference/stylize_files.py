@@ -1,6 +1,7 @@
 """Files in, files out: every content, picture or clip, in every style or in a blend of all."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +12,12 @@ from tqdm import tqdm
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.inference.attention_pictures import attention_pictures, save_attention
+from stya2k_jax.inference.contents import subfolder
 from stya2k_jax.inference.style import Style, is_style_file
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.pictures.arrays import write_png
-from stya2k_jax.pictures.names import Pair, by_name
-from stya2k_jax.pictures.reading import find_pictures, read_picture, upright_size
+from stya2k_jax.pictures.names import Pair, by_name, check_apart, short_name
+from stya2k_jax.pictures.reading import Layers, read_layers, upright_size
 from stya2k_jax.pictures.resizing import resize_short_side, resized_size
 from stya2k_jax.video.stylize_clip import Stopped, is_clip, stylize_clip
 
@@ -54,6 +56,7 @@ def stylize_files(
     fps: float | None = None,
     smoothing: float = 0.0,
     attention_at: tuple[int, int] | None = None,
+    folders: Sequence[Path] = (),
     **options: Any,
 ) -> dict[Path, str]:
     """Stylizes files as `output/{content}_stylized_{style}.png`, or .mp4, with progress bars.
@@ -69,93 +72,93 @@ def stylize_files(
       smoothing: of clips, as `stylize_clip` takes it.
       attention_at: row and column of a content's pixel; what it attends to is shown in the
         directory `output/{content}_stylized_{style}_attention`.
+      folders: where contents were found; a content in a folder below one of these has its result
+        in a folder of that name below `output`.
       **options: of `Stylizer.__call__`.
 
     Returns:
-      Each file that could not be read, with the reason; the results it is in are missing.
+      Each file that could not be read or written, with the reason. Where it is a source, its
+      results are missing.
 
     Raises:
       UserError: two contents or two styles of one name, whose results would overwrite each other.
     """
-    contents = list(by_name("contents", contents).values())
+    contents = list(dict.fromkeys(contents))
+    clips = [path for path in contents if is_clip(path) or (fps is not None and path.is_dir())]
+    pictures = [path for path in contents if path not in clips]
+    places = {path: output / subfolder(path, folders) for path in contents}
+    for kind in (pictures, clips):
+        check_apart("contents", kind, lambda path: (places[path], path.stem))
     styling = styling._replace(paths=list(by_name("styles", styling.paths).values()))
     output.mkdir(parents=True, exist_ok=True)
     failures: dict[Path, str] = {}
-    clips = [path for path in contents if path.is_dir() or is_clip(path)]
-    pictures = [path for path in contents if path not in clips]
     sizes = (upright_size(path) for path in pictures)
     picture_px = PICTURE_SIZE_PX if content_size is None else content_size
     stylizer.prepare(resized_size(size, picture_px) for size in sizes if size is not None)
-    clip_options = dict(batch=FRAMES_AT_ONCE, smoothing=smoothing, size_px=content_size or 0)
+    clip_options: dict[str, Any] = dict(
+        batch=FRAMES_AT_ONCE, smoothing=smoothing, size_px=content_size or 0
+    )
     count = 1 if styling.blended else len(styling.paths)
     with tqdm(total=len(pictures) * count, unit="picture", disable=not pictures) as progress:
         for styles in _groups(_encoded(stylizer, styling, failures), STYLES_AT_ONCE):
             for path in pictures:
-                content = _read(path, picture_px, failures)
-                if content is None:
+                layers = _read(path, picture_px, failures)
+                if layers is None:
                     continue
+                content = np.asarray(layers.rgb)
                 for name, style in styles:
-                    stem = Pair(path.stem, name).stem
+                    target = places[path] / f"{Pair(path.stem, name).stem}.png"
                     painted = stylizer(content, style, **options)
-                    write_png(output / f"{stem}.png", np.asarray(painted))
-                    if attention_at is not None:
-                        show_attention(
-                            stylizer, content, style, attention_at, output / f"{stem}_attention"
-                        )
+                    with _noted(target, failures):
+                        write_png(target, painted, layers.alpha)
+                        if attention_at is not None:
+                            folder = target.with_name(f"{target.stem}_attention")
+                            try:
+                                show_attention(stylizer, content, style, attention_at, folder)
+                            except UserError as error:
+                                failures[folder] = f"{path}: {error}"
                     progress.update()
             for path in clips:
                 for name, style in styles:
-                    target = output / f"{Pair(path.stem, name).stem}.mp4"
-                    paint = partial(stylizer, style=style, **options)
+                    target = places[path] / f"{Pair(path.stem, name).stem}.mp4"
+                    paint: Any = partial(stylizer, style=style, **options)
                     try:
                         rate = fps if path.is_dir() else None  # a file has its own
-                        done = stylize_clip(paint, path, target, fps=rate, **clip_options)
+                        with _noted(target, failures):
+                            done = stylize_clip(paint, path, target, fps=rate, **clip_options)
+                            for note in done.notes:
+                                tqdm.write(f"{target}: {note}")
                     except Stopped:
                         raise
                     except UserError as error:
                         failures[path] = str(error)
-                        continue
-                    for note in done.notes:
-                        tqdm.write(f"{target}: {note}")
     return failures
 
 
 def show_attention(
-    stylizer: Stylizer, content: Image.Image, style: Style, position: tuple[int, int], folder: Path
+    stylizer: Stylizer, content: np.ndarray, style: Style, position: tuple[int, int], folder: Path
 ) -> None:
     """Writes what a pixel of a content attends to, over the first picture of a style.
 
+    What an earlier call has written there is replaced.
+
     Raises:
-      UserError: the pixel is outside the content, or the folder is not empty.
+      UserError: the pixel is outside the content, or the folder holds something else.
     """
     maps = stylizer.attention(content, style, position)
-    pictures = attention_pictures(maps, style.pictures[0][0], np.asarray(content))
+    pictures = attention_pictures(maps, style.pictures[0][0], content)
+    for name in pictures:
+        (folder / f"{name}.png").unlink(missing_ok=True)
     save_attention(folder, pictures)
 
 
-def find_contents(paths: Iterable[str], fps: float | None = None) -> list[Path]:
-    """Returns the pictures and clips of files and folders, each once.
-
-    Args:
-      paths: files and folders.
-      fps: if given, a folder is itself a clip, of as many frames per second.
-
-    Raises:
-      PictureError: a path does not exist, or a folder holds neither.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        clips = sorted(p for p in path.rglob("*") if is_clip(p)) if path.is_dir() else []
-        if path.is_dir() and fps is not None:
-            found.append(path)
-            continue
-        try:
-            found += find_pictures(path)
-        except PictureError:
-            if not clips:
-                raise
-        found += clips
-    return list(dict.fromkeys(found))
+@contextmanager
+def _noted(target: Path, failures: dict[Path, str]) -> Iterator[None]:
+    """Notes that a result cannot be written, and goes on."""
+    try:
+        yield
+    except OSError as error:
+        failures[target] = f"{target} cannot be written: {error.strerror or error}."
 
 
 def _encoded(
@@ -166,7 +169,9 @@ def _encoded(
         lacking = [path for path, part in parts.items() if part is None]
         if lacking:
             raise UserError(f"A blend needs all of its styles: {failures[lacking[0]]}")
-        found = [("+".join(path.stem for path in parts), list(parts.values()))]
+        found: Iterable[tuple[str, Any]] = [
+            ("+".join(path.stem for path in parts), list(parts.values()))
+        ]
     else:
         found = (
             (path.stem, _style_source(stylizer, path, styling, failures)) for path in styling.paths
@@ -174,28 +179,31 @@ def _encoded(
     for name, source in found:
         if source is None:
             continue
-        encoded = isinstance(source, Style)
-        style = (
-            source
-            if encoded
-            else stylizer.encode_style(source, styling.weights, block_policy=styling.block_policy)
-        )
-        if styling.save_to is not None and not encoded:
-            style.save(styling.save_to / f"{name}.safetensors")
+        if isinstance(source, Style):
+            yield name, source
+            continue
+        style = stylizer.encode_style(source, styling.weights, block_policy=styling.block_policy)
+        if styling.save_to is not None:
+            target = styling.save_to / f"{short_name(name)}.safetensors"
+            with _noted(target, failures):
+                style.save(target)
         yield name, style
 
 
 def _style_source(
     stylizer: Stylizer, path: Path, styling: Styling, failures: dict[Path, str]
-) -> Style | Image.Image | None:
+) -> Style | np.ndarray | None:
     if is_style_file(path):
         return stylizer.load_style(path)
-    return _read(path, styling.size_px, failures)
+    layers = _read(path, styling.size_px, failures)
+    return None if layers is None else np.asarray(layers.rgb)
 
 
-def _read(path: Path, size_px: int, failures: dict[Path, str]):
+def _read(path: Path, size_px: int, failures: dict[Path, str]) -> Layers | None:
     try:
-        return resize_short_side(read_picture(path), size_px)
+        rgb, alpha = read_layers(path)
+        small = resize_short_side(rgb, size_px)
+        return Layers(small, alpha and alpha.resize(small.size, Image.Resampling.BICUBIC))
     except PictureError as error:
         failures[path] = str(error)
         return None

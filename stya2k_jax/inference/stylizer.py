@@ -7,26 +7,23 @@ from typing import Any, cast, overload
 
 import jax
 import numpy as np
+from flax import nnx
 from PIL import Image
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.inference.attention_maps import AttentionMaps, attention_maps
-from stya2k_jax.inference.program_shapes import SMALLEST_PX
-from stya2k_jax.inference.programs import Programs
 from stya2k_jax.inference.style import POLICIES, Style, blend, load_style
-from stya2k_jax.inference.tiles import TILE_PX, Tiles
-from stya2k_jax.network.architecture import STYLED_TAPS
+from stya2k_jax.inference.whole_or_tiled import WholeOrTiled, one_of
+from stya2k_jax.network.architecture import STYLED_TAPS, Architecture
 from stya2k_jax.network.model import StyA2K
 from stya2k_jax.network.sizes import size_of, tap_sizes
-from stya2k_jax.pictures.arrays import Picture, as_kind_of, as_pixels, to_float, to_uint8
+from stya2k_jax.pictures.arrays import Picture, as_kind_of, as_layers, as_pixels, to_float, to_uint8
 from stya2k_jax.pictures.colors import keep_luminance, match_color
 from stya2k_jax.pictures.masks import as_mask, fit_mask, keep_content, reduce_mask, style_masks
-from stya2k_jax.weights.parameters import fingerprint_of_model
+from stya2k_jax.weights.parameters import fingerprint_of_model, named_arrays, with_arrays
 
 COLORS = ("none", "luminance", "match")
 MAX_MEMORY = 2**30  # bytes
-
-_BYTES_PER_PX_AT_FULL_WIDTH = 1200  # that a picture takes when it is painted whole
 
 
 class Stylizer:
@@ -43,16 +40,21 @@ class Stylizer:
 
         Args:
           model: the model.
-          max_memory: bytes that features of a whole picture may take; a larger picture is painted
-            in tiles, with the same result.
+          max_memory: bytes that features may take. A batch that takes more is painted one by one, a
+            picture that takes more in tiles; the result is the same.
           tile_px: side of a tile, a multiple of 64, 128 or more. None: 512, or for a narrow model
             256, whose features then stay in the processor's cache.
         """
-        self.model = model
-        self._programs = Programs(model)
-        narrow = model.architecture.width <= 0.5
-        self._tile_px = tile_px or (256 if narrow else TILE_PX)
-        self._whole_px = max_memory / (_BYTES_PER_PX_AT_FULL_WIDTH * model.architecture.width)
+        self.model, self._max_memory, self._tile_px = model, max_memory, tile_px
+        self._model = WholeOrTiled(model, max_memory, tile_px)
+
+    def __repr__(self) -> str:
+        return f"Stylizer({self.model.architecture}, model {self.fingerprint[:12]})"
+
+    def __reduce__(self):
+        """Pickles the model's numbers; programs are compiled again where they are needed."""
+        options = dict(max_memory=self._max_memory, tile_px=self._tile_px)
+        return _unpickled, (self.model.architecture, named_arrays(self.model), options)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -102,8 +104,8 @@ class Stylizer:
         Raises:
           UserError: no such file, a damaged one, or a style of another model.
         """
-        structures = self._programs.key_structures
-        return load_style(path, self.fingerprint, self.model.architecture, structures)
+        shapes = self._model.programs.key_shapes
+        return load_style(path, self.fingerprint, self.model.architecture, shapes)
 
     @overload
     def __call__(
@@ -155,21 +157,22 @@ class Stylizer:
           style: of `encode_style`; or a picture of any kind and size, or several that are blended
             equally; or with a batch of contents, an array of one style each.
           alpha: strength, 0 to 3.
-          preserve_color: `"luminance"`: colours of the content, lightness of the result;
-            `"match"`: the style is given the content's colours first; or `"none"`.
+          preserve_color: `"luminance"`: colors of the content, lightness of the result;
+            `"match"`: the style is given the content's colors first; or `"none"`.
           masks: where each of several styles is painted, in their order, white on black.
           content_mask: where it is white, the content stays as it is.
 
         Returns:
           What the content was: a PIL image (for a path too), or an array of its shape and dtype.
-          Floats are clipped to [0, 1].
+          Floats are clipped to [0, 1]. A picture with transparency is painted as it looks on white,
+          and the PIL image has its transparency.
 
         Raises:
           PictureError: a file cannot be read.
           UserError: an array is not a picture, or a choice does not exist.
         """
         _check_choices(alpha, preserve_color)
-        pixels = as_pixels(content, "content")
+        pixels, transparency = as_layers(content, "content")
         if isinstance(style, Style):
             self._check_model(style)
         else:
@@ -185,7 +188,7 @@ class Stylizer:
         if content_mask is not None:
             mask = fit_mask(as_mask(content_mask), *pixels.shape[1:3])
             painted = keep_content(painted, pixels, mask)
-        return as_kind_of(content, painted)
+        return as_kind_of(content, painted, transparency)
 
     def attention(
         self,
@@ -216,7 +219,7 @@ class Stylizer:
 
         Without that they are chosen as contents come, with more padding.
         """
-        self._programs.contents.prepare(size for size in sizes if self._is_whole(size))
+        self._model.prepare(sizes)
 
     def pairs(
         self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]
@@ -228,8 +231,9 @@ class Stylizer:
         """
         encoded = [self.encode_style(style) for style in styles]
         for i, content in enumerate(contents):
+            pixels = as_pixels(content, "content")[0]
             for j, style in enumerate(encoded):
-                yield i, j, np.asarray(self(content, style))
+                yield i, j, to_uint8(self(pixels, style))
 
     def _stylized(
         self,
@@ -240,36 +244,21 @@ class Stylizer:
         masks: Sequence[Picture] | None,
     ) -> np.ndarray:
         shares = _shares(style, max(alpha, 1), masks, size_of(pixels.shape))
+        alone = len(style) == 1 and alpha <= 1
         if alpha == 0:
             return pixels
         if preserve_color == "match":
             each = [
-                self._painted(x[None], self._matched(style, i, x), alpha, shares)
+                self._model.paint(x[None], self._matched(style, i, x).keys, shares, alone)
                 for i, x in enumerate(pixels)
             ]
             painted = np.concatenate(each)
         else:
-            painted = self._painted(pixels, style, alpha, shares)
+            painted = self._model.paint(pixels, style.keys, shares, alone)
         painted = np.clip(painted, 0, 1)
         if preserve_color == "luminance":
             painted = keep_luminance(painted, pixels)
         return painted if alpha >= 1 else alpha * painted + (1 - alpha) * pixels
-
-    def _painted(
-        self,
-        pixels: np.ndarray,
-        style: Style,
-        alpha: float,
-        shares: dict[str, np.ndarray],
-    ) -> np.ndarray:
-        size = size_of(pixels.shape)
-        if self._is_whole(size) and len(style) == 1 and alpha <= 1:
-            return self._programs.paint(pixels, style.keys[0])
-        if self._is_whole(size):
-            return self._programs.paint(pixels, style.keys, shares)
-        keys = [_keys_of_one(style.keys, i) for i in range(len(pixels))]
-        each = (self._tiles.paint(x[None], k, shares) for x, k in zip(pixels, keys, strict=True))
-        return np.concatenate(list(each))
 
     def _check_model(self, style: Style) -> None:
         if style.model != self.fingerprint:
@@ -280,7 +269,7 @@ class Stylizer:
 
     def _encoded(self, picture: np.ndarray, block_policy: str) -> Style:
         return Style(
-            (self._keys(picture, block_policy),),
+            (self._model.keys(picture, block_policy == "balanced"),),
             (1.0,),
             (to_uint8(picture),),
             self.fingerprint,
@@ -288,28 +277,18 @@ class Stylizer:
             block_policy,
         )
 
-    def _keys(self, picture: np.ndarray, block_policy: str) -> dict:
-        balanced, size = block_policy == "balanced", size_of(picture.shape)
-        if len(picture) > 1 or self._is_whole(size):
-            return self._programs.style_keys(picture, balanced)
-        return self._programs.keys_of_taps(self._tiles.taps(picture), size, balanced)
-
     def _matched(self, style: Style, index: int, content: np.ndarray) -> Style:
-        pictures = [match_color(to_float(_one(p, index)[0]), content) for p in style.pictures]
+        pictures = [match_color(to_float(one_of(p, index)[0]), content) for p in style.pictures]
         return self.encode_style(pictures, style.weights, block_policy=style.block_policy)
-
-    def _is_whole(self, size: tuple[int, int]) -> bool:
-        # A strip narrower than that has no inner point at the deepest tap, and is small enough.
-        return size[0] * size[1] <= self._whole_px or min(size) < SMALLEST_PX
-
-    @cached_property
-    def _tiles(self) -> Tiles:
-        return Tiles(self.model, self._tile_px)
 
 
 def _check_choices(alpha: float, preserve_color: str) -> None:
-    if not 0 <= alpha <= 3:
-        raise UserError(f"alpha={alpha} is not a strength; use 0 (the content) to 3, usually 1.")
+    try:
+        is_strength = bool(0 <= alpha <= 3)
+    except (TypeError, ValueError):  # text, or an array of several
+        is_strength = False
+    if not is_strength:
+        raise UserError(f"alpha={alpha!r} is not a strength; use 0 (the content) to 3, usually 1.")
     if preserve_color not in COLORS:
         raise UserError(f"preserve_color={preserve_color!r}; choose one of {', '.join(COLORS)}.")
 
@@ -326,11 +305,8 @@ def _shares(
     return {tap: np.float32(strength) * reduce_mask(whole, *sizes[tap]) for tap in STYLED_TAPS}
 
 
-def _keys_of_one(keys: Sequence[dict], index: int) -> list[dict]:
-    """Picks one of a batch of styles; masks and grids, which have no batch, stay."""
-    return [jax.tree.map(lambda x: _one(x, index) if x.ndim > 3 else x, k) for k in keys]
-
-
-def _one(batch: Any, index: int) -> Any:
-    """Returns a batch of one: its only element, or the one at the index."""
-    return batch if len(batch) == 1 else batch[index : index + 1]
+def _unpickled(
+    architecture: Architecture, arrays: dict[str, np.ndarray], options: dict[str, Any]
+) -> Stylizer:
+    template = nnx.eval_shape(lambda: StyA2K(architecture, rngs=nnx.Rngs(0)))
+    return Stylizer(cast(StyA2K, with_arrays(template, arrays, "the pickled model")), **options)

@@ -1,10 +1,10 @@
 """Painting a picture of any size in bounded memory: stage by stage, each in tiles.
 
-Between stages the whole feature maps are kept, in the host's memory; a stage (the convolutions
-between two poolings, the attention of a tap, a stage of the decoder) sees one window of them at a
+Whole feature maps stay in the host's memory between stages. A stage is the convolutions between two
+poolings, the attention of a tap, or a step of the decoder. It sees one window of the maps at a
 time, with as many points around it as its convolutions reach. So every number is that of the whole
-picture: instance statistics are taken of whole maps, blocks are cut on one grid, and attention
-looks at all of the style. There is no seam because nothing is blended.
+picture: statistics come from whole maps, blocks lie on one grid, and attention sees all of the
+style. Nothing is blended, so there are no seams.
 """
 
 import math
@@ -31,9 +31,9 @@ class Window(NamedTuple):
 
     Attributes:
       start: first point that the stage sees.
-      real: how many points from there lie in the map.
-      first: of the points that the stage computes right and keeps.
-      end: after the last of them.
+      real: number of its points that lie in the map.
+      first: first point of the part that is valid and kept.
+      end: one past the last point of that part.
     """
 
     start: int
@@ -154,10 +154,11 @@ class Tiles:
 
         Args:
           program: of the state, the inputs' windows and the extent of the real part.
-          size: of the map that windows are cut of.
-          inputs: maps `[b, h, w, c]`, each with how many of the size's points a point of it spans.
-          outputs: the same for what comes out, by name; "" where it is one array.
-          side: of the kept part of a window, in points.
+          size: of the map that is cut into windows.
+          inputs: maps `[b, h, w, c]`, each with its scale: how many points of `size` one of its
+            points covers.
+          outputs: the scales of the results, by name; "" for a program that returns one array.
+          side: side of the kept part of a window, in points.
           reach: how many points around it are needed, even or rounded up to that.
 
         Returns:

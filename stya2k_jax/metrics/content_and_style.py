@@ -1,16 +1,16 @@
-"""How far a stylized picture is from its content and its style: losses and SSIM, per picture.
+"""Content and style loss of stylized pictures, picture by picture.
 
-Published numbers of one name follow different definitions, so each function says which one it is.
-Everything here compares two batches picture by picture and returns one number for each, `[b]`.
+Papers use one name for different definitions, so each function says which one it is. All of them
+compare two batches and return one number for each picture, `[b]`.
 """
 
 import jax
 import jax.numpy as jnp
 
 from stya2k_jax.network.architecture import CONTENT_TAPS, TAPS
+from stya2k_jax.network.encoder import Taps
 from stya2k_jax.network.normalization import mean_and_std, normalize
 
-Taps = dict[str, jax.Array]
 Statistics = dict[str, tuple[jax.Array, jax.Array]]
 
 
@@ -68,7 +68,7 @@ def style_terms(stylized: Statistics, style: Statistics) -> Taps:
 
 
 def as_form_b(pictures: jax.Array, *, blue_first: bool, size_px: int) -> jax.Array:
-    """Changes pictures `[b, H, W, 3]` in [0, 1] to what form B's original script looked at.
+    """Changes pictures `[b, H, W, 3]` in [0, 1] to the input of form B's original script.
 
     Args:
       pictures: RGB.
@@ -79,7 +79,7 @@ def as_form_b(pictures: jax.Array, *, blue_first: bool, size_px: int) -> jax.Arr
     if size_px:
         shape = (pictures.shape[0], size_px, size_px, 3)
         pictures = jax.image.resize(pictures, shape, "linear", antialias=False)
-        pictures = jnp.round(pictures * 255) / 255  # pictures of 8 bits stay such
+        pictures = jnp.round(pictures * 255) / 255  # pictures of 8 bits stay 8 bits
     return pictures[..., ::-1] if blue_first else pictures
 
 

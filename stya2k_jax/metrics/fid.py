@@ -1,7 +1,7 @@
-"""Fréchet distance between two sets of features, and ArtFID, which is made of it and LPIPS.
+"""Fréchet distance between two sets of features, and ArtFID, which combines it with LPIPS.
 
 Published ArtFID numbers use the 2048 features of an Inception-v3 trained on art (Wright and Ommer
-2022), see `stya2k_jax.inception`.
+2022), see `metrics/inception.py`.
 """
 
 import numpy as np

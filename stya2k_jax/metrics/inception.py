@@ -23,7 +23,7 @@ SOURCE = "https://huggingface.co/matthias-wright/art_inception (art_inception.pt
 
 
 class Conv(NamedTuple):
-    """A convolution without bias, batch normalisation and ReLU, by the name in the file."""
+    """A convolution without bias, batch normalization and ReLU, by the name in the file."""
 
     name: str
     d: int  # channels out
@@ -159,7 +159,7 @@ class Inception:
     def __call__(self, pictures: jax.Array) -> jax.Array:
         """Maps pictures `[b, H, W, 3]`, RGB in [0, 1] at their own size, to features `[b, 2048]`.
 
-        Pictures are neither resized to 299 x 299 nor normalised, as in ArtFID.
+        Pictures are neither resized to 299 x 299 nor normalized, as in ArtFID.
 
         Raises:
           UserError: a side has less than `SMALLEST_PX` pixels.
@@ -210,7 +210,7 @@ def _convolutions() -> dict[str, tuple[int, ...]]:
 
 
 def _folded(state_dict: StateDict, name: str) -> tuple[jax.Array, jax.Array]:
-    """Returns kernel OIHW and bias of a convolution with its batch normalisation in it."""
+    """Returns kernel OIHW and bias of a convolution with its batch normalization folded in."""
     parts = ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
     kernel, *rest = (np.asarray(state_dict[f"{name}.{part}"], np.float64) for part in parts)
     weight, bias, mean, variance = rest

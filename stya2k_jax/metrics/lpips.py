@@ -20,10 +20,8 @@ SOURCES = """\
   backbone: https://download.pytorch.org/models/alexnet-owt-7be5be79.pth or vgg16-397923af.pth
   heads: alex.pth or vgg.pth, in lpips/weights/v0.1 of the lpips package (pip download lpips)"""
 
-
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of pictures in [-1, 1]
 EPSILON = 1e-10
-
 
 BACKBONES = {"alexnet": networks.ALEXNET, "vgg16": networks.VGG16}
 
@@ -90,7 +88,7 @@ def load_lpips(path: str | Path) -> Lpips:
 
 
 def backbone_of(state_dict: Mapping[str, np.ndarray], origin: str) -> str:
-    """Tells by the first convolution whose weights these are.
+    """Returns the backbone's name, read off the shape of the first convolution.
 
     Raises:
       WeightsError: neither network's.

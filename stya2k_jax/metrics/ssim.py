@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from stya2k_jax.errors import UserError
+from stya2k_jax.errors import UserError, require
 
 
 def ssim(x: np.ndarray, y: np.ndarray, form: str = "grey") -> float:
@@ -19,12 +19,7 @@ def ssim(x: np.ndarray, y: np.ndarray, form: str = "grey") -> float:
     Raises:
       UserError: scikit-image is not installed, or no such form.
     """
-    try:
-        from skimage.metrics import structural_similarity
-    except ImportError as error:
-        raise UserError(
-            "SSIM needs scikit-image; install it with: pip install 'stya2k-jax[evaluate]'"
-        ) from error
+    structural_similarity = require("skimage.metrics", "evaluate", "SSIM").structural_similarity
     if form == "grey":
         grey = (np.asarray(Image.fromarray(picture).convert("L")) for picture in (x, y))
         return float(structural_similarity(*grey, data_range=255))

@@ -1,12 +1,10 @@
-"""torchvision's AlexNet and VGG as far as metrics need them: zero padding, taps after ReLU."""
+"""torchvision's AlexNet and VGG, the layers that metrics need: zero padding, taps after ReLU."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 from jax import lax
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Layer(NamedTuple):
@@ -19,7 +17,7 @@ class Layer(NamedTuple):
     stride: int = 1
     padding: int = 1
     pool: int = 0  # side of the max pooling before it, of stride 2; 0: none
-    tap: bool = False  # what follows its ReLU is wanted
+    tap: bool = False  # whether its ReLU's output is returned
 
 
 def vgg_layers(stages: Sequence[tuple[int, Sequence[int]]], taps: Sequence[int]) -> list[Layer]:
@@ -68,12 +66,12 @@ def shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
 
 
 def taps(layers: Sequence[Layer], weights: Mapping[str, jax.Array], x: jax.Array) -> list:
-    """Returns the wanted features `[b, ., ., d]` of normalised pictures `[b, H, W, 3]`.
+    """Returns the wanted features `[b, ., ., d]` of normalized pictures `[b, H, W, 3]`.
 
     Args:
       layers: of the network.
       weights: by their PyTorch names, OIHW.
-      x: pictures, normalised as the network wants them.
+      x: pictures, normalized as the network wants them.
     """
     found = []
     for layer in layers:

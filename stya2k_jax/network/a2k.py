@@ -6,7 +6,7 @@ content, and a content half, `__call__`, which attends to it.
 
 import dataclasses
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,15 +34,15 @@ class RealBlocks(NamedTuple):
 
     extent: Extent
     order: jax.Array | np.ndarray
-    count: jax.Array | int
+    count: jax.Array | int  # type: ignore[assignment]  # hides a method of tuples
 
 
 @_pytree
 @dataclasses.dataclass(frozen=True)
 class DistributedKeys:
-    """What distributed attention needs of a style: k_hat and v_hat `[b, m, h, d]`.
+    """A style for distributed attention: k_hat and v_hat `[b, m, h, d]`.
 
-    `are_real` `[m]` is False at keys of no block (None: all real).
+    `are_real` `[m]` is False for keys that belong to no block (None: all real).
     """
 
     k_hat: jax.Array
@@ -53,9 +53,9 @@ class DistributedKeys:
 @_pytree
 @dataclasses.dataclass(frozen=True)
 class ProgressiveKeys:
-    """What progressive attention needs of a style: k and v `[b, m, s, h, d]`.
+    """A style for progressive attention: k and v `[b, m, s, h, d]`.
 
-    `mask` `[m, s]` tells real points from padding (None: all real); `grid` `[2]` is rows and
+    `mask` `[m, s]` is False at padding (None: all real); `grid` `[2]` is rows and
     columns of blocks; `block_size` the side of a block, of this style and of what attends to it.
     """
 
@@ -69,7 +69,7 @@ class ProgressiveKeys:
 @_pytree
 @dataclasses.dataclass(frozen=True)
 class AllKeys:
-    """What all-to-all attention needs of a style: k and v `[b, p, h, d]`.
+    """A style for all-to-all attention: k and v `[b, p, h, d]`.
 
     `are_real` `[p]` is False at points that are padding (None: all real).
     """
@@ -102,17 +102,17 @@ class _Path(nnx.Module):
     def style_blocks(
         self, x: jax.Array, block_size: int | None, real: RealBlocks | None
     ) -> jax.Array:
-        """Cuts a style's map `[b, H, W, c]` into those blocks that count, `[b, m, s, h, d]`."""
+        """Cuts a style's map `[b, H, W, c]` into the blocks that count, `[b, m, s, h, d]`."""
         blocks = to_head_blocks(x, block_size or self.block_size, self.heads)
         return blocks if real is None else jnp.take(blocks, real.order, axis=1)
 
     def style_mask(
         self, x: jax.Array, block_size: int | None, real: RealBlocks | None
     ) -> jax.Array | None:
-        """Tells which points of `style_blocks` are real, `[m, s]`; None: all."""
+        """Returns which points of `style_blocks` are real, `[m, s]`; None: all."""
         extent = None if real is None else real.extent
-        mask = real_points(*x.shape[1:3], block_size or self.block_size, extent)
-        if real is None:
+        mask = real_points(x.shape[1], x.shape[2], block_size or self.block_size, extent)
+        if real is None or mask is None:
             return None if mask is None else jnp.asarray(mask)
         return mask[real.order] & (jnp.arange(len(real.order)) < real.count)[:, None]
 
@@ -133,13 +133,15 @@ class DistributedPath(_Path):
         """Sums up the style features `[b, H, W, c]`, block by block; arguments as `A2K.keys`."""
         k, v, mask = self.style_halves(f_s, block_size, real)
         k_hat, v_hat = attention.regional_keys(k, v, self.alpha[...], self.beta[...], mask)
-        return DistributedKeys(k_hat, v_hat, None if real is None else mask.any(axis=1))
+        return DistributedKeys(
+            k_hat, v_hat, None if real is None or mask is None else mask.any(axis=1)
+        )
 
     def __call__(
         self, n_c: jax.Array, keys: DistributedKeys, extent: Extent | None = None
     ) -> jax.Array:
-        """Maps normalised content `[b, H, W, c]` to F_cs,D of the same shape."""
-        del extent  # each point looks for itself
+        """Maps normalized content `[b, H, W, c]` to F_cs,D of the same shape."""
+        del extent  # every point attends independently
         q = self.points(self.query(n_c))[:, None]  # one block of all points
         out = attention.distributed_attention(q, keys.k_hat, keys.v_hat, keys.are_real)
         return self.fuse(out.reshape(n_c.shape))
@@ -174,7 +176,8 @@ class ProgressivePath(_Path):
         # Departure from the paper, as in the release: values have a convolution of their own.
         k, v, mask = self.style_halves(f_s, block_size, real)
         size = block_size or self.block_size
-        grid = grid_shape(*(f_s.shape[1:3] if real is None else real.extent), size)
+        height, width = f_s.shape[1:3] if real is None else real.extent
+        grid = grid_shape(height, width, size)
         return ProgressiveKeys(
             k,
             v,
@@ -197,14 +200,14 @@ class ProgressivePath(_Path):
             mask = real_points(height, width, size, extent)
             return attention.match_blocks(q, keys.k, mask, keys.mask)
         padded = grid_shape(height, width, size)
-        grid = padded if extent is None else grid_shape(*extent, size)
+        grid = padded if extent is None else grid_shape(extent.height, extent.width, size)
         index = attention.same_place_blocks(grid, tuple(keys.grid), padded)
         return jnp.broadcast_to(index[None, :, None], (q.shape[0], q.shape[1], self.heads))
 
     def __call__(
         self, n_c: jax.Array, keys: ProgressiveKeys, extent: Extent | None = None
     ) -> jax.Array:
-        """Maps normalised content `[b, H, W, c]` to F_cs,P of the same shape."""
+        """Maps normalized content `[b, H, W, c]` to F_cs,P of the same shape."""
         height, width = n_c.shape[1:3]
         q = to_head_blocks(self.query(n_c), keys.block_size, self.heads)
         p_idx = self.match(q, keys, height, width, extent)
@@ -224,14 +227,13 @@ class AllToAllPath(_Path):
     ) -> AllKeys:
         """Lists keys and values of `[b, H, W, c]`; arguments as `A2K.keys`."""
         del block_size  # there are no blocks
-        extent = None if real is None else real.extent
-        are_real = None if real is None else extent.inside(*f_s.shape[1:3]).reshape(-1)
-        k_map = self.key(normalize(f_s, extent=extent))
+        are_real = None if real is None else real.extent.inside(*f_s.shape[1:3]).reshape(-1)
+        k_map = self.key(normalize(f_s, extent=real and real.extent))
         return AllKeys(self.points(k_map), self.points(self.value(f_s)), are_real)
 
     def __call__(self, n_c: jax.Array, keys: AllKeys, extent: Extent | None = None) -> jax.Array:
-        """Maps normalised content `[b, H, W, c]` to attended features of the same shape."""
-        del extent  # each point looks for itself
+        """Maps normalized content `[b, H, W, c]` to attended features of the same shape."""
+        del extent  # every point attends independently
         q = self.points(self.query(n_c))
         out = attention.all_to_all_attention(q, keys.k, keys.v, are_real=keys.are_real)
         return self.fuse(out.reshape(n_c.shape))
@@ -253,8 +255,8 @@ class A2K(nnx.Module):
         heads = 1 if variant == "single_head" else heads
         if channels % heads:
             raise ValueError(f"{channels} channels do not split into {heads} heads; set `heads`.")
-        options = dict(heads=heads, block_size=block_size, dtype=dtype, rngs=rngs)
-        paths = {}
+        options: dict[str, Any] = dict(heads=heads, block_size=block_size, dtype=dtype, rngs=rngs)
+        paths: dict[str, Any] = {}
         if variant == "all_to_all":
             paths["all_to_all"] = AllToAllPath(channels, **options)
         else:
@@ -294,7 +296,7 @@ class A2K(nnx.Module):
           f_c: content features.
           keys: `self.keys` of the style.
           extent: the real part of F_c; None: all of it.
-          moments: mean and deviation by which F_c is normalised; None: its own.
+          moments: mean and deviation by which F_c is normalized; None: its own.
         """
         n_c = normalize(f_c, extent=extent, moments=moments)
         return sum(path(n_c, keys[name], extent) for name, path in self.paths.items()) + f_c

@@ -1,19 +1,21 @@
-"""What a network is: the frozen description that a checkpoint carries beside its numbers."""
+"""The description of a network, frozen; a checkpoint stores it beside the weights."""
 
 import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
 
 from stya2k_jax.errors import UserError
-
-CONTENT_TAPS = ("relu4_1", "relu5_1")
-
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLED_TAPS = ("relu3_1", "relu4_1", "relu5_1")  # an A2K module sits on each of these
 MATCHED_TAPS = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")  # the terms of L_A2K* (Eq. 17)
+CONTENT_TAPS = ("relu4_1", "relu5_1")  # of the content term and of the content metrics
 VARIANTS = ("full", "all_to_all", "no_da", "no_pa", "no_pa_step1", "single_head")
 BASELINES = ("adain", "sanet", "adaattn")  # other systems' modules in the place of A2K
 POOLINGS = ("max", "avg")
 DTYPES = ("float32", "bfloat16")
+LARGEST_BLOCK = 1024  # points a side
 
 _VGG19_CHANNELS = dict(relu1_1=64, relu2_1=128, relu3_1=256, relu4_1=512, relu5_1=512)
 
@@ -29,7 +31,8 @@ class Architecture:
         in the place of A2K.
       heads: attention heads; `"single_head"` uses one, whatever this says.
       block_sizes: side p of a block in points of the tap, for relu2_1 (loss only) to relu5_1.
-      dtype: of the computation, `"float32"` or `"bfloat16"`; parameters are always float32.
+      dtype: of the computation, `"float32"` or `"bfloat16"`, also as `jnp.bfloat16`; parameters are
+        always float32.
 
     Raises:
       UserError: a choice that does not exist, or channels that do not split into the heads.
@@ -43,6 +46,8 @@ class Architecture:
     dtype: str = "float32"
 
     def __post_init__(self):
+        if not isinstance(self.dtype, str):  # such as jnp.bfloat16
+            object.__setattr__(self, "dtype", jnp.dtype(self.dtype).name)
         for field, choices in (
             ("pooling", POOLINGS),
             ("variant", VARIANTS + BASELINES),
@@ -54,11 +59,13 @@ class Architecture:
                     f"{', '.join(choices)}."
                 )
         object.__setattr__(self, "block_sizes", tuple(self.block_sizes))
-        if len(self.block_sizes) != len(MATCHED_TAPS) or min(self.block_sizes) < 1:
+        if len(self.block_sizes) != len(MATCHED_TAPS) or not all(map(_is_side, self.block_sizes)):
             raise UserError(
-                f"block_sizes={self.block_sizes} must be four sides of at least 1 point, "
-                f"for {', '.join(MATCHED_TAPS)}."
+                f"block_sizes={self.block_sizes} must be four whole numbers, sides of 1 to "
+                f"{LARGEST_BLOCK} points, for {', '.join(MATCHED_TAPS)}."
             )
+        if type(self.heads) is not int:
+            raise UserError(f"heads={self.heads!r} must be a whole number.")
         for tap in TAPS:
             if self.width <= 0 or _VGG19_CHANNELS[tap] * self.width % 1:
                 raise UserError(
@@ -83,3 +90,7 @@ class Architecture:
     def as_dict(self) -> dict:
         """Returns the fields as JSON-ready values; `Architecture(**fields)` is the way back."""
         return dataclasses.asdict(self) | {"block_sizes": list(self.block_sizes)}
+
+
+def _is_side(size: Any) -> bool:
+    return type(size) is int and 1 <= size <= LARGEST_BLOCK

@@ -3,8 +3,8 @@
 Shapes: queries `[b, n, r, h, d]`, keys `[b, m, s, h, d]`, values `[b, m, s, h, e]`, with n content
 blocks of r points, m style blocks of s points and h heads (a key may have more channels than a
 value, as in the loss). A mask `[n, r]` or `[m, s]` is True at real points and False at the padding
-that completes a partial block; what lies in the padding has no influence, and a block of nothing
-but padding is no block. `None` means all real.
+that completes a partial block. Padding never affects the result; blocks that hold only padding are
+ignored. `None` means all real.
 Sums, softmaxes and scores are accumulated in float32 whatever the inputs' dtype.
 """
 
@@ -56,7 +56,7 @@ def distributed_attention(
     """Lets every content point look at all regional keys (Eq. 9).
 
     Maps q `[b, n, r, h, d]`, k_hat `[b, m, h, d]` and v_hat `[b, m, h, e]` to `[b, n, r, h, e]`.
-    `are_real` `[m]` is False where a key is of no block.
+    `are_real` `[m]` is False for keys that belong to no block.
     """
     b, n, r, h, d = q.shape
     # Heads first and points in one row: plain matrix products, seven times as fast on the CPU.
@@ -129,8 +129,8 @@ def same_place_blocks(
     Args:
       content_grid: rows and columns of content blocks.
       style_grid: rows and columns of style blocks.
-      padded_grid: rows and columns of content blocks with those of nothing but padding, whose
-        place is that of the last real one.
+      padded_grid: rows and columns including blocks of padding, which use the place of the last
+        real block.
 
     Returns:
       Indices of style blocks `[n]`.
@@ -178,10 +178,10 @@ def all_to_all_attention(
 def _in_parts(
     attend: Callable[..., jax.Array], split: list[jax.Array], weights_per_place: int
 ) -> jax.Array:
-    """Applies `attend` to arrays `[b, h, n, ...]`, part by part where it makes too many weights.
+    """Applies `attend` to arrays `[b, h, n, ...]`, in parts where it would make too many weights.
 
-    That bounds the memory of large pictures, and parts that fit a cache are faster than one pass
-    through the main memory.
+    Parts bound the memory of large pictures. Parts that fit a cache are also faster than one pass
+    through main memory.
     """
     b, h, n = split[0].shape[:3]
     if not (isinstance(n, int) and isinstance(weights_per_place, int)):
@@ -210,8 +210,8 @@ def _in_parts(
 def _softmax_average(subscripts: str, logits: jax.Array, v: jax.Array) -> jax.Array:
     """Averages values by the softmax of the logits' last axis, in the dtype of the values.
 
-    The weights are left unnormalised and a channel of ones is averaged along, whose result is their
-    sum: one pass less over the largest array of the network.
+    The weights stay unnormalized. A channel of ones is averaged with the values; its result is the
+    sum of the weights. This saves one pass over the largest array of the network.
     """
     weight = jnp.exp(logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True)))
     v = jnp.concatenate([v, jnp.ones_like(v[..., :1])], axis=-1)
@@ -227,4 +227,4 @@ def _points_per_block(k: jax.Array, mask: Mask) -> jax.Array | int:
     if mask is None:
         return k.shape[2]
     points = jnp.asarray(mask).sum(axis=1, dtype=jnp.float32)
-    return jnp.maximum(points, 1.0)[None, :, None, None]  # none: no block, whose sums are zero
+    return jnp.maximum(points, 1.0)[None, :, None, None]  # 0 points: its sums are 0

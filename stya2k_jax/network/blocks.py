@@ -1,16 +1,17 @@
 """Cutting feature maps into the blocks in which all-to-key attention works, and joining them."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stya2k_jax.network.sizes import Extent
+from stya2k_jax.network.sizes import Extent, Length
 
 
-def grid_shape(height: int, width: int, size: int) -> tuple[int, int]:
-    """Returns how many `size` x `size` blocks cover a map: rows and columns of blocks."""
+def grid_shape(height: Length, width: Length, size: int) -> tuple[Any, Any]:
+    """Returns how many `size` x `size` blocks cover a map, rows and columns, typed as its sides."""
     return -(-height // size), -(-width // size)
 
 
@@ -25,7 +26,7 @@ def pad_to_blocks(x: jax.Array, size: int) -> jax.Array:
 def real_points(
     height: int, width: int, size: int, extent: Extent | None = None
 ) -> np.ndarray | jax.Array | None:
-    """Tells which points of the padded blocks lie in the map.
+    """Returns which points of the padded blocks lie in the map.
 
     Args:
       height: H of the map.
@@ -38,7 +39,7 @@ def real_points(
     """
     rows, columns = grid_shape(height, width, size)
     if extent is not None:
-        inside = extent.inside(rows * size, columns * size)
+        inside: jax.Array | np.ndarray = extent.inside(rows * size, columns * size)
     elif (rows * size, columns * size) == (height, width):
         return None
     else:
@@ -50,8 +51,8 @@ def real_points(
 def balanced_block_size(height: int, width: int, trained: int) -> int:
     """Picks the side of blocks for an H x W map of a style, so that attention stays affordable.
 
-    Attention costs a content point as much as the style has blocks, plus the points of one block
-    (Eq. 15); both are equal at p^2 = sqrt(H W).
+    For each content point, attention costs the number of style blocks plus the number of points in
+    one block (Eq. 15). The two are equal at p^2 = sqrt(H W).
 
     Returns:
       The side p, `trained` times a power of two, whose p^2 is nearest to sqrt(H W), the smaller of

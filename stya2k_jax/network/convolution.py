@@ -1,9 +1,9 @@
 """Convolutions as the system means them, in the form that is fastest on the machine at hand.
 
-Each public function says what it means first; GPU and TPU compute small maps just so. On the CPU,
-wide kernels are computed by Winograd's method. For the others, and for large maps anywhere, XLA
-runs zero-padded ("SAME") convolutions several times as fast as "VALID" ones of a padded copy, so
-the border of a "SAME" convolution is mended afterwards.
+Each docstring starts with the definition; GPU and TPU compute small maps exactly that way. On the
+CPU, wide kernels use Winograd's method. For other kernels, and for large maps on any machine, XLA
+runs zero-padded ("SAME") convolutions several times as fast as "VALID" ones of a padded copy. So we
+run a "SAME" convolution and correct its border afterwards.
 Shapes: x `[b, H, W, c]`, kernels `[3, 3, c, d]` or `[c, d]`, bias `[d]`, outputs `[b, ., ., d]`.
 With an `extent`, only that part of a map is real, and borders are those of the real part.
 """
@@ -72,9 +72,9 @@ def upsample_conv3x3(
 ) -> jax.Array:
     """Convolves `upsample(x, height, width)` as `conv3x3` does; `extent` is of the doubled map.
 
-    Between doubled points several taps of the kernel meet the same point, so the result is four
-    interleaved 2x2 convolutions of the small map: 4/9 of the multiplications. The CPU does that
-    where the doubled map is not cropped (a cropped one reflects another point at its edge).
+    Several taps of the kernel fall on copies of one point. So the result is four interleaved 2x2
+    convolutions of the small map, with 4/9 of the multiplications. The CPU uses this form unless
+    the doubled map is cropped, because a cropped map reflects another point at its edge.
     """
     if on_cpu() and (height, width) == (2 * x.shape[1], 2 * x.shape[2]):
         return _finished(_interleaved_2x2(x, kernel, extent), bias, relu)
@@ -105,7 +105,7 @@ def _zero_padded_then_overwritten(
     extent: Extent | None,
     finish: Callable[[jax.Array], jax.Array],
 ) -> jax.Array:
-    # `finish` before the border is written: a GPU's library does all of it in one pass.
+    # Call `finish` before the border is written: a GPU library then does both in one pass.
     y = finish(cpu_convolution.convolve(x, kernel, "SAME"))
     sizes = extent or Extent(*x.shape[1:3])
     for axis, length in zip((1, 2), sizes, strict=True):
@@ -131,9 +131,8 @@ def _reflected_along(x: jax.Array, axis: int, length: Length) -> jax.Array:
 def _zero_padded_then_mended(
     x: jax.Array, kernel: jax.Array, extent: Extent | None = None
 ) -> jax.Array:
-    # Where zeros, or the padding of x, stood for reflected points, add what those would have given
-    # more: a row of the padded map (corners with it) above and below, a column (corners without)
-    # left and right.
+    # The convolution padded with zeros, or with the padding of x. Add what reflected padding would
+    # have contributed: rows above and below, with their corners; columns left and right, without.
     height, width = extent or x.shape[1:3]
     after_row, after_column = line(x, height - 2, 1), line(x, width - 2, 2)
     rows = [_reflected(v, extent) for v in (x[:, 1:2], after_row)]
@@ -153,12 +152,13 @@ def _mended(
     columns: list[jax.Array],
     size: tuple[Length, Length],
 ) -> jax.Array:
-    """Adds to a convolution's border what was missing in the line beyond it.
+    """Corrects the border of a convolution whose padding was not reflected.
 
     Args:
       y: `[b, H, W, d]`.
       kernel: of the convolution.
-      rows: above and below, `[b, 1, W + 2, c]`: what should have stood there less what stood.
+      rows: above and below, `[b, 1, W + 2, c]`: the correct border minus the border
+        that was used.
       columns: left and right, `[b, H + 2, 1, c]`.
       size: of the real part of y.
     """
@@ -210,7 +210,7 @@ def _interleaved_2x2(x: jax.Array, kernel: jax.Array, extent: Extent | None = No
     phases = [cell for rows in fold(kernel, 0) for cell in fold(rows, 1)]
     b, h, w, _ = x.shape
     d = kernel.shape[3]
-    # Reflection at the border of the doubled map meets the same point again: edge padding here.
+    # In the doubled map, reflection repeats the border point: that is edge padding here.
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     padded = padded if extent is None else end_with(padded, extent.halved(), back=1)
     y = cpu_convolution.same(padded, jnp.concatenate(phases, axis=3))
@@ -226,9 +226,8 @@ def _interleaved_2x2(x: jax.Array, kernel: jax.Array, extent: Extent | None = No
 def _mended_where_cropped(
     y: jax.Array, x: jax.Array, kernel: jax.Array, extent: Extent
 ) -> jax.Array:
-    # Where the real part of the doubled map has an odd side, its last point was met again beyond
-    # the border, where the reflection is of the point before. (Of an even side both are the same,
-    # and what is added is zero.)
+    # On an odd side, edge padding repeated the last point where reflection needs the one before it.
+    # On an even side the two are equal, and the correction is zero.
     height, width = extent
     h, w = extent.halved()
 
@@ -255,13 +254,13 @@ def _everywhere(bias: jax.Array) -> jax.Array:
 
 
 def on_cpu() -> bool:
-    """Tells whether JAX computes on the CPU by default, but for programs in `portable_form`."""
+    """Returns whether JAX computes on the CPU by default; False inside `portable_form`."""
     return jax.default_backend() == "cpu" and not _portable.get()
 
 
 @contextmanager
 def portable_form() -> Iterator[None]:
-    """Has programs that are traced meanwhile compute just what the functions say, on CPUs too."""
+    """Makes programs traced inside follow the definitions, without the CPU's fast forms."""
     token = _portable.set(True)
     try:
         yield

@@ -18,12 +18,12 @@ _POINTS_PER_CHUNK = 2048  # of the gradient by the kernel: what fits a cache
 
 @jax.custom_vjp
 def same(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolves with zero padding (`"SAME"`); the gradient by the kernel is made by hand."""
+    """Convolves with zero padding (`"SAME"`); the kernel's gradient is written by hand."""
     return convolve(x, kernel, "SAME")
 
 
 def winograd_pays(x: jax.Array, kernel: jax.Array) -> bool:
-    """Tells whether `winograd` is faster than `same` for a map and a 3x3 kernel."""
+    """Returns whether `winograd` is faster than `same` for a map and a 3x3 kernel."""
     b, height, width, c = x.shape
     tiles = b * -(-height // 2) * -(-width // 2)
     return (
@@ -79,7 +79,7 @@ def _on_both_axes(transform, cells: Sequence[Sequence[jax.Array]]) -> list[list[
 
 
 def _apart(cells: Sequence[Sequence[jax.Array]]) -> list[list[jax.Array]]:
-    # Fused with what comes next, a cell would be computed once for each use, point by point.
+    # The barrier prevents fusion, which would compute a cell again for each of its uses.
     return [[lax.optimization_barrier(cell) for cell in row] for row in cells]
 
 
@@ -99,7 +99,7 @@ def _winograd_backward(saved, gradient):
 
 
 def _kernel_gradient(x: jax.Array, gradient: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Returns the gradient by the kernel, where x `[b, H + k - 1, W + k - 1, c]` met no padding.
+    """Returns the gradient by the kernel, for x `[b, H + k - 1, W + k - 1, c]` without padding.
 
     Every tap of the kernel is a matrix product of gradient and shifted map over all points. Strips
     of rows that fit a cache, one after the other, are two to four times as fast as XLA's form,

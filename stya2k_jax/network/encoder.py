@@ -11,6 +11,8 @@ from stya2k_jax.network.layers import Conv1x1, Conv3x3
 from stya2k_jax.network.pooling import avg_pool, max_pool
 from stya2k_jax.network.sizes import Extent
 
+Taps = dict[str, jax.Array]  # features `[b, H, W, c]` by the name of the tap
+
 # Stage by stage, with a pooling between stages; a tap follows the first convolution of its stage.
 STAGES = (
     ("conv1_1", "conv1_2"),
@@ -26,7 +28,7 @@ _TAP_AFTER = {stage[0]: tap for stage, tap in zip(STAGES, TAPS, strict=True)}
 class Encoder(nnx.Module):
     """VGG-19 with reflection padding and ceil-mode pooling (Sec. 3.1, Eq. 1).
 
-    The first convolution, `color`, is 1x1 on the three colours: it holds the input's mean, scale
+    The first convolution, `color`, is 1x1 on the three colors: it holds the input's mean, scale
     and channel order, so that pictures go in as RGB in [0, 1].
     """
 
@@ -47,7 +49,7 @@ class Encoder(nnx.Module):
 
     def __call__(
         self, image: jax.Array, until: str = TAPS[-1], extent: Extent | None = None
-    ) -> dict[str, jax.Array]:
+    ) -> Taps:
         """Maps images `[b, H, W, 3]` in [0, 1] to the taps relu1_1 ... `until`.
 
         Sizes are H x W, then half of the one before, rounded up. Of the images, only `extent` may
@@ -82,7 +84,7 @@ class Encoder(nnx.Module):
 
         Args:
           index: of the stage.
-          x: what goes in, `[b, H, W, c]`: the colours after `color`, or what was pooled before.
+          x: what goes in, `[b, H, W, c]`: the colors after `color`, or what was pooled before.
           extent: the real part of x.
         """
         for name in STAGES[index]:

@@ -11,9 +11,8 @@ from stya2k_jax.network.sizes import Extent
 
 Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
 
-release_init = jax.nn.initializers.normal(
-    0.02
-)  # as in the release: every trained convolution starts as this
+# Every trained convolution starts so, as in the release.
+release_init = jax.nn.initializers.normal(0.02)
 
 
 class Conv1x1(nnx.Module):
@@ -57,8 +56,8 @@ class Conv3x3(nnx.Module):
         self, x: jax.Array, extent: Extent | None = None, *, relu: bool = False
     ) -> jax.Array:
         """Returns `[b, H, W, d]` in the module's dtype; of x, only `extent` may be real."""
-        arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
-        return convolution.conv3x3(*arguments, extent, relu=relu)
+        x, kernel, bias = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
+        return convolution.conv3x3(x, kernel, bias, extent, relu=relu)
 
     def after_upsample(
         self,
@@ -70,8 +69,8 @@ class Conv3x3(nnx.Module):
         relu: bool = False,
     ) -> jax.Array:
         """Doubles x by repetition, crops it to H x W and convolves: -> [b, H, W, d]."""
-        arguments = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
-        return convolution.upsample_conv3x3(*arguments, height, width, extent, relu=relu)
+        x, kernel, bias = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
+        return convolution.upsample_conv3x3(x, kernel, bias, height, width, extent, relu=relu)
 
     def after_upsample_beside(
         self, x: jax.Array, skip: jax.Array, extent: Extent | None = None
@@ -79,7 +78,7 @@ class Conv3x3(nnx.Module):
         """Convolves the channels of the doubled x followed by those of `skip`, of skip's size."""
         x, skip, kernel, bias = _as_dtype(self.dtype, x, skip, self.kernel[...], self.bias[...])
         c, (height, width) = x.shape[3], skip.shape[1:3]
-        # A convolution adds over channels, so the doubled half is spared the full-size work.
+        # A convolution sums over channels, so the doubled half can be computed at the small size.
         doubled = convolution.upsample_conv3x3(x, kernel[:, :, :c], bias, height, width, extent)
         return doubled + convolution.conv3x3(skip, kernel[:, :, c:], jnp.zeros_like(bias), extent)
 

@@ -12,11 +12,9 @@ from stya2k_jax.network.a2k import A2K, RealBlocks
 from stya2k_jax.network.architecture import STYLED_TAPS, Architecture
 from stya2k_jax.network.convolution import on_cpu
 from stya2k_jax.network.decoder import Decoder
-from stya2k_jax.network.encoder import Encoder
+from stya2k_jax.network.encoder import Encoder, Taps
 from stya2k_jax.network.normalization import ladder, taps_up_to
 from stya2k_jax.network.sizes import Extent, extents_of_taps
-
-Taps = dict[str, jax.Array]
 
 
 class Painter(nnx.Module):
@@ -116,8 +114,9 @@ class Painter(nnx.Module):
         return sum(parts) + (1 - shares.sum(axis=0)) * f_c
 
 
-def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> nnx.Module:
-    channels, options = architecture.channels(tap), dict(dtype=architecture.dtype, rngs=rngs)
+def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> Any:
+    channels = architecture.channels(tap)
+    options: dict[str, Any] = dict(dtype=architecture.dtype, rngs=rngs)
     if architecture.variant in baselines.MODULES:
         module = baselines.MODULES[architecture.variant]
         if module.sees_shallower:

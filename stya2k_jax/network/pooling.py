@@ -10,9 +10,9 @@ from stya2k_jax.network.sizes import Extent, repeat_last
 def max_pool(x: jax.Array, extent: Extent | None = None) -> jax.Array:
     """Takes the largest of each 2x2 window of `[b, H, W, c]`; a partial window has fewer points.
 
-    Of x, only `extent` may be real.
-    Written as comparisons, whose gradient is a selection: on the CPU that is several times as fast
-    as the gradient of a window reduction. The first of equals wins, as in PyTorch.
+    Only `extent` of x may be real. The maximum is written as comparisons, whose gradient is a
+    selection: on the CPU several times as fast as the gradient of a window reduction. The first of
+    equal values wins, as in PyTorch.
     """
     a, b, c, d = _corners(_completed(x, extent), fill=-jnp.inf)
     top, bottom = jnp.where(b > a, b, a), jnp.where(d > c, d, c)
@@ -23,11 +23,11 @@ def avg_pool(x: jax.Array, extent: Extent | None = None) -> jax.Array:
     """Averages each 2x2 window of `[b, H, W, c]`; a partial window averages what it has."""
     total = sum(_corners(_completed(x, extent), fill=0))
     count = sum(_corners(jnp.ones((1, *x.shape[1:3], 1), x.dtype), fill=0))
-    return total / count
+    return jnp.divide(total, count)
 
 
 def _completed(x: jax.Array, extent: Extent | None) -> jax.Array:
-    # Neither a maximum nor a mean changes when a window's points come twice.
+    # Repeating a window's points changes neither its maximum nor its mean.
     return x if extent is None else repeat_last(x, extent)
 
 

@@ -1,8 +1,8 @@
-"""The real size of maps that are padded at the bottom and right to a shape that others share.
+"""Sizes of pictures and taps, and the real size of a map that is padded to a larger shape.
 
 Programs are compiled for shapes. A picture that lies in the top left corner of a larger array, with
-its real size as numbers that the program is given, needs no program of its own; what stands in the
-padding never reaches a real point.
+its real size as numbers that the program is given, needs no program of its own. The
+padding never affects a real point.
 """
 
 from typing import NamedTuple
@@ -13,9 +13,7 @@ from jax import lax
 
 from stya2k_jax.network.architecture import TAPS
 
-Size = tuple[int, int]  # height and width in pixels
-
-
+Size = tuple[int, int]  # height and width, in pixels or points
 Length = int | jax.Array  # an int32 scalar where it is known only when the program runs
 
 
@@ -38,36 +36,6 @@ class Extent(NamedTuple):
         return rows[:, None] & columns[None]
 
 
-def line(x: jax.Array, index: Length, axis: int) -> jax.Array:
-    """Returns the row (axis 1) or column (axis 2) at an index, kept as an axis of length 1."""
-    return lax.dynamic_slice_in_dim(x, index, 1, axis)
-
-
-def with_line(x: jax.Array, value: jax.Array, index: Length, axis: int) -> jax.Array:
-    """Returns x with the row or column at an index replaced; beyond the end, the last one is."""
-    return lax.dynamic_update_slice_in_dim(x, value, index, axis)
-
-
-def repeat_last(x: jax.Array, extent: Extent) -> jax.Array:
-    """Repeats the last real row and column once in the padding, where there is any."""
-    for axis, length in zip((1, 2), extent, strict=True):
-        x = with_line(x, line(x, length - 1, axis), length, axis)
-    return x
-
-
-def end_with(padded: jax.Array, extent: Extent, back: int) -> jax.Array:
-    """Gives a map with a border of one point the line that belongs after its last real one.
-
-    Args:
-      padded: `[b, H + 2, W + 2, c]`.
-      extent: of the map inside the border.
-      back: which line it is: 1, the last one again; 2, the one before, a reflection.
-    """
-    for axis, length in zip((1, 2), extent, strict=True):
-        padded = with_line(padded, line(padded, length + 1 - back, axis), length + 1, axis)
-    return padded
-
-
 def size_of(shape: tuple[int, ...]) -> Size:
     """Returns height and width of the shape `[b, H, W, c]`."""
     _, height, width, _ = shape
@@ -87,3 +55,33 @@ def extents_of_taps(extent: Extent) -> dict[str, Extent]:
         extents[tap] = extent
         extent = extent.halved()
     return extents
+
+
+def line(x: jax.Array, index: Length, axis: int) -> jax.Array:
+    """Returns the row (axis 1) or column (axis 2) at an index, kept as an axis of length 1."""
+    return lax.dynamic_slice_in_dim(x, index, 1, axis)
+
+
+def with_line(x: jax.Array, value: jax.Array, index: Length, axis: int) -> jax.Array:
+    """Replaces the row or column of x at an index; an index beyond the end means the last one."""
+    return lax.dynamic_update_slice_in_dim(x, value, index, axis)
+
+
+def repeat_last(x: jax.Array, extent: Extent) -> jax.Array:
+    """Repeats the last real row and column once in the padding, where there is any."""
+    for axis, length in zip((1, 2), extent, strict=True):
+        x = with_line(x, line(x, length - 1, axis), length, axis)
+    return x
+
+
+def end_with(padded: jax.Array, extent: Extent, back: int) -> jax.Array:
+    """Writes the correct border row and column after the last real ones.
+
+    Args:
+      padded: `[b, H + 2, W + 2, c]`.
+      extent: of the map inside the border.
+      back: which line it is: 1, the last one again; 2, the one before, a reflection.
+    """
+    for axis, length in zip((1, 2), extent, strict=True):
+        padded = with_line(padded, line(padded, length + 1 - back, axis), length + 1, axis)
+    return padded

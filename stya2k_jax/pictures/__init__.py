@@ -1,4 +1,5 @@
 """Pictures as files, arrays and PIL images; knows nothing of the network.
 
-Read reading, arrays, resizing, masks, colors, synthetic, names.
+Read reading, opening, modes, profiles: from a file to sRGB. Then arrays, resizing, masks, colors,
+synthetic, names.
 """

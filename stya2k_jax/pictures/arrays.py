@@ -11,7 +11,7 @@ from PIL import Image
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.files.atomic import write_whole
-from stya2k_jax.pictures.reading import read_picture, to_rgb
+from stya2k_jax.pictures.reading import Layers, layers_of, read_layers
 
 Picture = str | os.PathLike | Image.Image | np.ndarray | jax.Array
 
@@ -23,10 +23,17 @@ def as_pixels(picture: Picture, name: str) -> np.ndarray:
       PictureError: a file cannot be read.
       UserError: an array has another shape, type or range.
     """
+    return as_layers(picture, name)[0]
+
+
+def as_layers(picture: Picture, name: str) -> tuple[np.ndarray, Image.Image | None]:
+    """Returns `as_pixels` and the transparency, mode L; None for arrays and where all is opaque."""
     if isinstance(picture, str | os.PathLike):
-        return to_float(read_picture(picture))[None]
+        rgb, alpha = read_layers(picture)
+        return to_float(rgb)[None], alpha
     if isinstance(picture, Image.Image):
-        return to_float(_rgb(picture, name))[None]
+        rgb, alpha = _layers(picture, name)
+        return to_float(rgb)[None], alpha
     if not isinstance(picture, np.ndarray | jax.Array):
         raise UserError(
             f"{name} is a {type(picture).__name__}; expected a path, a PIL image or an array."
@@ -39,34 +46,39 @@ def as_pixels(picture: Picture, name: str) -> np.ndarray:
         )
     if array.dtype != np.uint8 and not jnp.issubdtype(array.dtype, jnp.floating):
         raise UserError(f"{name} is of {array.dtype}; expected uint8, or floats in [0, 1].")
-    pixels = array.astype(np.float32) / (255 if array.dtype == np.uint8 else 1)
-    low, high = pixels.min(), pixels.max()
-    if not (-0.5 <= low and high <= 1.5):  # resizing may overshoot a little
-        raise UserError(f"{name} ranges from {low:g} to {high:g}; expected floats in [0, 1].")
-    return pixels.reshape(-1, *array.shape[-3:])
+    pixels = to_float(array) if array.dtype == np.uint8 else array.astype(np.float32)
+    return _in_range(pixels, name).reshape(-1, *array.shape[-3:]), None
 
 
-def as_kind_of(content: Picture, painted: np.ndarray) -> Any:
+def as_kind_of(content: Picture, painted: np.ndarray, alpha: Image.Image | None = None) -> Any:
     """Returns painted pictures `[b, H, W, 3]` as what the content was.
+
+    Args:
+      content: what was painted.
+      painted: floats.
+      alpha: of the content, which a PIL image keeps.
 
     Returns:
       A PIL image for a path or a PIL image; for an array one of its shape and dtype, floats clipped
       to [0, 1].
     """
     if isinstance(content, str | os.PathLike | Image.Image):
-        return Image.fromarray(to_uint8(painted[0]))
+        image = Image.fromarray(to_uint8(painted[0]))
+        if alpha is not None:
+            image.putalpha(alpha)
+        return image
     shape, dtype = content.shape, np.dtype(content.dtype)
     if dtype == np.uint8:
         return to_uint8(painted).reshape(shape)
     return np.clip(painted, 0, 1).astype(dtype).reshape(shape)
 
 
-def _rgb(image: Image.Image, name: str) -> Image.Image:
+def _layers(image: Image.Image, name: str) -> Layers:
     if 0 in image.size:
         raise UserError(f"{name} has shape {image.size[::-1]}; expected at least one pixel.")
     try:
         image.load()  # a file that was opened may not be read yet
-        return to_rgb(image)
+        return layers_of(image)
     except UserError:
         raise
     except Exception as error:  # of Pillow's decoders, which raise whatever they run into
@@ -75,12 +87,8 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def checked_range(picture: np.ndarray, name: str) -> np.ndarray:
-    """Returns a picture as `float_pixels` does; refuses one whose range is that of 8 bits, too."""
-    pixels = float_pixels(picture, name)
-    low, high = pixels.min(), pixels.max()
-    if not (-0.5 <= low and high <= 1.5):  # resizing may overshoot a little
-        raise UserError(f"{name} ranges from {low:g} to {high:g}; expected floats in [0, 1].")
-    return pixels
+    """Returns a picture as `float_pixels` does, and refuses a range far beyond [0, 1]."""
+    return _in_range(float_pixels(picture, name), name)
 
 
 def to_float(image: Image.Image | np.ndarray) -> np.ndarray:
@@ -107,13 +115,28 @@ def float_pixels(picture: np.ndarray, name: str) -> np.ndarray:
 
 def to_uint8(array: np.ndarray) -> np.ndarray:
     """Clips to [0, 1] and rounds to 8 bits (the released code truncates instead)."""
-    return np.round(np.clip(np.asarray(array, np.float32), 0, 1) * 255).astype(np.uint8)
+    array = np.asarray(array)
+    if array.dtype != np.float64:  # float16 and bfloat16 are too coarse for 255 steps
+        array = array.astype(np.float32)
+    return np.round(np.clip(array, 0, 1) * 255).astype(np.uint8)
 
 
-def write_png(path: str | os.PathLike, array: np.ndarray) -> None:
-    """Writes uint8 `[H, W, 3]`, or floats in [0, 1], as PNG: the whole file or none."""
-    array = array if array.dtype == np.uint8 else to_uint8(array)
-    write_whole(path, lambda name: Image.fromarray(array).save(name, format="PNG"))
+def _in_range(pixels: np.ndarray, name: str) -> np.ndarray:
+    low, high = pixels.min(), pixels.max()
+    if not (-0.5 <= low and high <= 1.5):  # resizing may overshoot a little; NaN is refused, too
+        raise UserError(f"{name} ranges from {low:g} to {high:g}; expected floats in [0, 1].")
+    return pixels
+
+
+def write_png(path: str | os.PathLike, array: np.ndarray, alpha: Image.Image | None = None) -> None:
+    """Writes uint8 `[H, W, 3]`, or floats in [0, 1], as PNG: the whole file or none.
+
+    `alpha`, mode L, becomes the transparency.
+    """
+    image = Image.fromarray(array if array.dtype == np.uint8 else to_uint8(array))
+    if alpha is not None:
+        image.putalpha(alpha)
+    write_whole(path, lambda name: image.save(name, format="PNG"))
 
 
 def grid(rows: Iterable[Iterable[np.ndarray]], gap_px: int = 2) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Keeping the content's colours, after or before it is stylized.
+"""Keeping the content's colors, after or before it is stylized.
 
 Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016 (arXiv:1606.05897). All
 pictures are sRGB, floats in [0, 1], `[..., H, W, 3]`. The arithmetic is in float64 on a few pixels
@@ -28,16 +28,16 @@ _WHITE = np.array([0.95047, 1.0, 1.08883])  # XYZ of D65, 2 degree observer
 
 _BEND = 6 / 29  # where the cube root of CIELAB becomes a line
 
-# Directions of colour in which a picture's deviation is less than a step of 8 bits hold its
-# rounding and nothing else.
+# Directions of color in which a picture deviates by less than a step of 8 bits hold nothing but
+# rounding.
 _LEAST_VARIANCE = 1 / 255**2
 
 
 def keep_luminance(stylized: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Returns the lightness of the stylized picture in the colours of the content.
+    """Returns the lightness of the stylized picture in the colors of the content.
 
     CIELAB L is the stylized picture's, a and b are the content's. (The paper does this in YIQ; in
-    CIELAB a step of L looks equally large in all colours.) What sRGB cannot show is clipped.
+    CIELAB a step of L looks equally large in all colors.) What sRGB cannot show is clipped.
 
     Args:
       stylized: floats in [0, 1] `[..., H, W, 3]`; what lies beyond is clipped.
@@ -52,25 +52,25 @@ def keep_luminance(stylized: np.ndarray, content: np.ndarray) -> np.ndarray:
     stylized, content = float_pixels(stylized, "stylized"), float_pixels(content, "content")
     if stylized.shape != content.shape:
         raise UserError(
-            f"stylized has shape {stylized.shape} and content {content.shape}; colours are kept "
+            f"stylized has shape {stylized.shape} and content {content.shape}; colors are kept "
             "pixel by pixel. Resize one of them first."
         )
     result = np.empty(stylized.shape, np.float32)
-    for lightness, colours, out in _few_pixels(stylized, content, result):
-        lab = srgb_to_lab(colours)
+    for lightness, colors, out in _few_pixels(stylized, content, result):
+        lab = srgb_to_lab(colors)
         lab[:, 0] = srgb_to_lab(lightness)[:, 0]
         out[...] = lab_to_srgb(lab)
     return result
 
 
 def match_color(style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Recolours the style so that its mean and covariance of RGB are those of the content.
+    """Recolors the style so that its mean and covariance of RGB are those of the content.
 
     To be done before stylizing. Each pixel x becomes A (x - mean_s) + mean_c, where
     A = C_c^(1/2) C_s^(-1/2) with the symmetric roots of the covariances, the "image analogies"
     variant of the paper: unlike Cholesky factors they do not depend on the order of the channels.
 
-    Directions of colour in which the style varies by less than a step of 8 bits (all of them, if it
+    Directions of color in which the style varies by less than a step of 8 bits (all of them, if it
     is flat) are not stretched, so that every result is finite; there the covariances may differ.
 
     Args:
@@ -95,7 +95,7 @@ def match_color(style: np.ndarray, content: np.ndarray) -> np.ndarray:
     contents = np.broadcast_to(content, batch + content.shape[-3:])
     result = np.empty(styles.shape, np.float32)
     for i in np.ndindex(batch):
-        _recolour(styles[i], *color_moments(contents[i]), result[i])
+        _recolor(styles[i], *color_moments(contents[i]), result[i])
     return result
 
 
@@ -133,7 +133,7 @@ def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def _recolour(style: np.ndarray, mean: np.ndarray, covariance: np.ndarray, out: np.ndarray):
+def _recolor(style: np.ndarray, mean: np.ndarray, covariance: np.ndarray, out: np.ndarray):
     own_mean, own_covariance = color_moments(style)
     variances, axes = np.linalg.eigh(own_covariance)
     varies = variances > _LEAST_VARIANCE

@@ -1,21 +1,21 @@
-"""Masks: where each of several styles applies, and what of the content is left as it is.
+"""Masks: where each of several styles applies, and where the content stays.
 
 A mask is float32 `[H, W]` in [0, 1]; values between 0 and 1 are soft edges.
 """
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from PIL import Image
-from scipy.sparse import csr_array
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.arrays import float_pixels
-from stya2k_jax.pictures.reading import read_picture, to_rgb
+from stya2k_jax.pictures.reading import layers_of, read_picture
 
-_GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which Pillow converts too
+_GREY = np.array((0.299, 0.587, 0.114), np.float32)  # ITU-R BT.601, by which Pillow converts too
 
 
 def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> np.ndarray:
@@ -31,13 +31,13 @@ def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> n
     if isinstance(mask, str | os.PathLike):
         return read_mask(mask)
     if isinstance(mask, Image.Image):
-        return _grey_of(to_rgb(mask, background=0), "the mask")
+        return _grey_of(layers_of(mask, background=0, use_profile=False).rgb, "the mask")
     array = np.asarray(mask)
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 255
     array = _checked(array, "mask")
     if array.ndim == 3 and array.shape[2] == 3:
-        array = np.clip(array @ np.float32(_GREY), 0, 1)
+        array = np.clip(array @ _GREY, 0, 1)
     if array.ndim != 2:
         raise UserError(f"mask has shape {array.shape}; expected [height, width].")
     return array
@@ -46,14 +46,14 @@ def as_mask(mask: str | os.PathLike | Image.Image | np.ndarray | jax.Array) -> n
 def read_mask(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture file as a mask `[H, W]`: white is 1, black is 0.
 
-    A colour counts by its grey value (0.299 R + 0.587 G + 0.114 B, of the stored sRGB values, no
+    A color counts by its grey value (0.299 R + 0.587 G + 0.114 B, of the stored sRGB values, no
     gamma undone), and what is transparent is 0: half transparent white is 0.5.
 
     Raises:
       PictureError: the file cannot be read, or its brightest value is 1 of 255, as where somebody
         has stored 0 and 1 for black and white.
     """
-    return _grey_of(read_picture(path, background=0), str(path))
+    return _grey_of(read_picture(path, background=0, use_profile=False), str(path))
 
 
 def fit_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -183,8 +183,10 @@ def _checked(mask: np.ndarray, name: str) -> np.ndarray:
     return mask.astype(np.float32, copy=False)
 
 
-def _resizing(old: int, new: int) -> csr_array:
-    """Returns the matrix [new, old] that resizes an axis; its rows sum to 1."""
+def _resizing(old: int, new: int) -> Any:
+    """Returns the sparse matrix [new, old] that resizes an axis; its rows sum to 1."""
+    from scipy.sparse import csr_array  # takes longer to import than the rest of the package
+
     rows = np.arange(new)[:, None]
     if new < old:  # pixel i covers what the old pixels from i * old / new on do
         first, end = rows * old, (rows + 1) * old  # in units of 1 / new of an old pixel

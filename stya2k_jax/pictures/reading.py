@@ -1,31 +1,25 @@
-"""Pictures: files, 8-bit arrays and float arrays in [0, 1]."""
+"""Reading pictures: finding files, and turning each into upright 8-bit sRGB."""
 
 import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from stya2k_jax.errors import PictureError, UserError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-
-# What a file may be, whatever its name. Of the formats that Pillow reads beyond these one runs a
-# program on the file (EPS: Ghostscript), and few of the others are ever tried with broken files.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000")
-
-# Twice Pillow's default MAX_IMAGE_PIXELS, which is where Pillow itself refuses a decompression
-# bomb: photographs of 100 megapixels, of which it only warns, are read.
-MAX_PIXELS = 178_956_970
-
-_STRIP_PIXELS = 2**20  # converted at once, because conversions take many bytes a pixel
+from stya2k_jax.errors import PictureError
+from stya2k_jax.pictures.modes import alpha_of, to_rgb
+from stya2k_jax.pictures.opening import (
+    PICTURE_FORMATS,
+    PICTURE_SUFFIXES,
+    bare_png,
+    opened,
+)
 
 _UPRIGHT = {  # by the EXIF orientation of the stored pixels
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -39,10 +33,24 @@ _UPRIGHT = {  # by the EXIF orientation of the stored pixels
 _SIDEWAYS = tuple(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 
 
+class Layers(NamedTuple):
+    """A picture and its transparency.
+
+    Attributes:
+      rgb: what is seen of it on a background, 8 bits a channel, sRGB.
+      alpha: mode L, 255 where it is opaque; None where it is so everywhere.
+    """
+
+    rgb: Image.Image
+    alpha: Image.Image | None
+
+
 def find_pictures(path: str | os.PathLike) -> list[Path]:
     """Returns the file itself, or all pictures below a folder, sorted.
 
-    Hidden files and folders are left out, and links to folders are not followed.
+    Hidden files and folders are left out, and links to folders are not followed. Pictures of a kind
+    that cannot be read are among them, and so are folders below that may not be entered: reading
+    them says why.
 
     Raises:
       PictureError: the path does not exist, or the folder holds no picture.
@@ -52,15 +60,12 @@ def find_pictures(path: str | os.PathLike) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise PictureError(f"{path} does not exist; give a picture or a folder of pictures.")
-    found = sorted(
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and file.is_file()
-    )
+    files, closed = files_below(path)
+    if closed == [path]:
+        raise PictureError(closed_reason(path))
+    found = sorted(closed + [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES])
     if not found:
-        raise PictureError(f"{path} holds no pictures ({', '.join(SUFFIXES)}).")
+        raise PictureError(f"{path} holds no pictures ({', '.join(PICTURE_SUFFIXES)}).")
     return found
 
 
@@ -69,21 +74,55 @@ def find_all(paths: Iterable[str | os.PathLike]) -> list[Path]:
     return list(dict.fromkeys(file for path in paths for file in find_pictures(path)))
 
 
-def read_picture(path: str | os.PathLike, background: int = 255) -> Image.Image:
+def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns all files below a folder, and the folders that may not be entered, each sorted.
+
+    Hidden files and folders are left out, and links to folders are not followed.
+    """
+    files, closed = [], []
+
+    def note(error: OSError) -> None:
+        closed.append(Path(error.filename))
+
+    for parent, folders, names in os.walk(folder, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        seen = (Path(parent, name) for name in names if not name.startswith("."))
+        files += [file for file in seen if _may_be_file(file)]
+    return sorted(files), sorted(closed)
+
+
+def closed_reason(folder: Path) -> str:
+    """Returns what there is to say of a folder that may not be entered."""
+    return (
+        f"{folder} is a folder that may not be entered; ask its owner for access, or leave it out."
+    )
+
+
+def read_picture(
+    path: str | os.PathLike, background: int = 255, use_profile: bool = True
+) -> Image.Image:
     """Reads a picture file as RGB, upright.
 
-    The EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures are converted. Of an
-    animation the first frame is taken. EXIF data that cannot be parsed are as good as none.
+    The EXIF orientation is applied, and the color profile: what comes out is sRGB. Grey, palette,
+    CMYK and 16-bit pictures are converted. Of an animation the first frame is taken, of a TIFF the
+    first page that is no thumbnail. EXIF data and profiles that cannot be parsed are as good as
+    none.
 
     Args:
-      path: a file of one of `FORMATS`, whatever its suffix.
+      path: a file of one of `PICTURE_FORMATS`, whatever its suffix; HEIC where pillow-heif is.
       background: grey level of 255 that is seen through what is transparent; 255 is white.
+      use_profile: False leaves the numbers as they are stored.
 
     Raises:
       PictureError: the file cannot be read, or its header promises more than `MAX_PIXELS`; names
         the file and the reason.
     """
-    return _read(path, str(path), background)
+    return _read(path, str(path), background, use_profile)[0]
+
+
+def read_layers(path: str | os.PathLike) -> Layers:
+    """Reads a picture file as `read_picture` does, and its transparency beside it."""
+    return _read(path, str(path))
 
 
 def upright_size(path: str | os.PathLike) -> tuple[int, int] | None:
@@ -93,8 +132,7 @@ def upright_size(path: str | os.PathLike) -> tuple[int, int] | None:
     data come after its pixels it is the stored size.
     """
     try:
-        with _quiet_pillow, Image.open(path, formats=FORMATS) as image:
-            _refuse_too_many_pixels(*image.size)
+        with _quiet_pillow, opened(path, str(path)) as image:
             width, height = image.size
             is_turned = image.format != "TIFF" and _turn_of(image) in _SIDEWAYS
     except Exception:  # as in `_read`, which will say why
@@ -108,24 +146,23 @@ def decode_picture(data: bytes, name: str) -> Image.Image:
     Raises:
       PictureError: names the picture, which is called `name`, and the reason.
     """
-    return _read(BytesIO(data), name)
+    return _read(BytesIO(data), name)[0]
 
 
-def to_rgb(image: Image.Image, background: int = 255) -> Image.Image:
-    """Converts a picture of any mode to 8-bit RGB, transparency laid on a grey level of 255.
+def layers_of(image: Image.Image, background: int = 255, use_profile: bool = True) -> Layers:
+    """Returns a PIL image as `read_layers` returns its file: upright, in sRGB.
 
     Raises:
       UserError: floats that are NaN or infinite.
     """
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    white = _white_of(image)
-    rgb = Image.new("RGB", image.size)
-    for top, strip in _strips(image):
-        if white is not None:
-            strip = _eight_bit(strip, white, background)
-        rgb.paste(_opaque(strip, background).convert("RGB"), (0, top))
-    return rgb
+    profile = image.info.get("icc_profile") if use_profile else None
+    image = _upright(image)
+    alpha = alpha_of(image)
+    if alpha is not None and image.format in ("BMP", "DIB") and not alpha.getbbox():
+        image, alpha = image.convert("RGB"), None  # the fourth byte is not used
+    if alpha is not None and alpha.getextrema() == (255, 255):
+        alpha = None
+    return Layers(to_rgb(image, background, profile), alpha)
 
 
 class _QuietPillow:
@@ -159,89 +196,68 @@ class _QuietPillow:
 _quiet_pillow = _QuietPillow()
 
 
-def _read(file: str | os.PathLike | BinaryIO, name: str, background: int = 255) -> Image.Image:
+def _read(
+    file: str | os.PathLike | BinaryIO, name: str, background: int = 255, use_profile: bool = True
+) -> Layers:
     try:
-        with _quiet_pillow, Image.open(file, formats=FORMATS) as image:
-            _refuse_too_many_pixels(*image.size)
-            image.load()
-            rgb = to_rgb(_upright(image), background)
+        with _quiet_pillow:
+            try:
+                return _decoded(file, name, background, use_profile)
+            except Exception:
+                # Notes that are damaged or large must not cost the picture.
+                bare = bare_png(file)
+                if bare is None:
+                    raise
+                with suppress(Exception):
+                    return _decoded(bare, name, background, use_profile)
+                raise
+    except PictureError:
+        raise
     except FileNotFoundError as error:
         raise PictureError(f"{name} does not exist.") from error
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name} is not a picture ({', '.join(FORMATS)}).") from error
+        raise PictureError(f"{name} is not a picture ({', '.join(PICTURE_FORMATS)}).") from error
     except Image.DecompressionBombError as error:
         reason = str(error).partition(",")[0]  # the rest speaks of an attack
         raise PictureError(f"{name} is too large: {reason}; make it smaller first.") from error
     except Exception as error:  # on damaged files Pillow's decoders raise whatever they run into
+        if isinstance(error, PermissionError) and os.path.isdir(name):
+            raise PictureError(closed_reason(Path(name))) from error
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         reason = " ".join(reason.split()).rstrip(".")
         raise PictureError(f"{name} cannot be read: {reason}.") from error
+
+
+def _decoded(
+    file: str | os.PathLike | BinaryIO, name: str, background: int, use_profile: bool
+) -> Layers:
+    with opened(file, name) as image:
+        image.load()
+        rgb, alpha = layers_of(image, background, use_profile)
     if rgb is image:  # which is bound to its file
         rgb = rgb.copy()
-    rgb.filename = name  # where Pillow keeps it too; `resize_short_side` names the picture by it
-    return rgb
-
-
-def _refuse_too_many_pixels(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise Image.DecompressionBombError(
-            f"its {width}x{height} pixels exceed the limit of {MAX_PIXELS}"
-        )
+    rgb.info = {}  # orientation and profile have been applied
+    # Where Pillow keeps it too; `resize_short_side` names the picture by it.
+    rgb.filename = name  # type: ignore[attr-defined]
+    return Layers(rgb, alpha)
 
 
 def _upright(image: Image.Image) -> Image.Image:
     # Not ImageOps.exif_transpose: that writes the EXIF data anew and fails on what it cannot write.
-    turn = _turn_of(image)
+    turn = None if image.format == "TIFF" else _turn_of(image)  # Pillow turns a TIFF itself
     return image if turn is None else image.transpose(turn)
+
+
+def _may_be_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # in a folder that may be listed and not entered; reading it says why
+        return True
 
 
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
     try:
         # Not `image.getexif()`: for a PNG that first decodes all pixels.
-        return _UPRIGHT.get(Image.Image.getexif(image).get(ExifTags.Base.Orientation))
+        return _UPRIGHT.get(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
     except Exception:  # whatever the parser runs into; the pixels are good
         return None
-
-
-def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Cuts a picture into strips of whole rows; yields the number of the first row and the strip.
-
-    So 16-bit, float and transparent pictures take little more memory than their result.
-    """
-    rows = max(1, _STRIP_PIXELS // max(1, image.width))
-    for top in range(0, image.height, rows):
-        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
-
-
-def _white_of(image: Image.Image) -> float | None:
-    """Returns the value of white in a picture of 16 or 32 bits a pixel; None for 8 bits."""
-    if image.mode.startswith("I;16"):
-        return 65535
-    if image.mode not in ("I", "F"):
-        return None
-    largest = 0.0
-    for _, strip in _strips(image):
-        values = np.asarray(strip)
-        if not np.isfinite(values).all():
-            raise UserError("the picture holds NaN or infinity")
-        largest = max(largest, float(values.max(initial=0)))
-    if image.mode == "F" and largest < 2:  # [0, 1], perhaps a little beyond
-        return 1
-    # 32 bits have no agreed range: the smallest usual one that fits.
-    return next(x for x in (255, 65535, largest) if largest <= x)
-
-
-def _eight_bit(image: Image.Image, white: float, background: int) -> Image.Image:
-    values = np.asarray(image, np.float64)
-    scaled = np.clip(np.round(values / white * 255), 0, 255).astype(np.uint8)
-    scaled[values == image.info.get("transparency", np.nan)] = background
-    return Image.fromarray(scaled)
-
-
-def _opaque(image: Image.Image, background: int) -> Image.Image:
-    if image.mode == "La":  # Pillow converts it to nothing else
-        image = image.convert("LA")
-    if image.mode in ("LA", "PA", "RGBa", "RGBA") or "transparency" in image.info:
-        behind = Image.new("RGBA", image.size, (background,) * 3 + (255,))
-        image = Image.alpha_composite(behind, image.convert("RGBA"))
-    return image

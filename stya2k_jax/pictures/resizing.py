@@ -3,7 +3,9 @@
 from PIL import Image
 
 from stya2k_jax.errors import PictureError
-from stya2k_jax.pictures.reading import MAX_PIXELS
+from stya2k_jax.pictures.opening import MAX_PIXELS
+
+CROPS = ("centre", "squash")
 
 
 def as_square(image: Image.Image, size_px: int, crop: str = "centre") -> Image.Image:
@@ -16,11 +18,7 @@ def as_square(image: Image.Image, size_px: int, crop: str = "centre") -> Image.I
         bottom and right), then resize; `"squash"`: resize without keeping the aspect, as in the
         paper's data. Resizing is bicubic.
     """
-    if crop == "centre":
-        return crop_square(image, size_px)
-    if image.size == (size_px, size_px):
-        return image
-    return image.resize((size_px, size_px), Image.Resampling.BICUBIC)
+    return crop_square(image, size_px) if crop == "centre" else squash(image, size_px)
 
 
 def resize_short_side(image: Image.Image, size_px: int) -> Image.Image:

@@ -1,10 +1,12 @@
 """Pictures that the project draws itself, so that a first run needs no files.
 
-Contents are simple landscapes and still lifes; styles differ in colours and marks. Every picture is
+Contents are simple landscapes and still lifes; styles differ in colors and marks. Every picture is
 a function of its index alone.
 """
 
 import numpy as np
+
+from stya2k_jax.pictures.arrays import to_uint8
 
 STYLES = ("hatching", "mosaic", "ink_wash", "stained_glass", "waves")
 
@@ -14,7 +16,7 @@ def draw_content(index: int, size_px: int = 256) -> np.ndarray:
     rng = np.random.default_rng([1, index])
     x, y = _coordinates(size_px)
     picture = _landscape(rng, x, y) if index % 2 == 0 else _still_life(rng, x, y)
-    return _to_uint8(picture + rng.normal(0, 0.01, picture.shape))
+    return to_uint8(picture + rng.normal(0, 0.01, picture.shape))
 
 
 def draw_style(index: int, size_px: int = 256) -> np.ndarray:
@@ -23,7 +25,7 @@ def draw_style(index: int, size_px: int = 256) -> np.ndarray:
     x, y = _coordinates(size_px)
     kind = STYLES[index % len(STYLES)]
     draw = dict(zip(STYLES, (_hatching, _mosaic, _ink_wash, _stained_glass, _waves), strict=True))
-    return _to_uint8(draw[kind](rng, x, y, _palette(rng)))
+    return to_uint8(draw[kind](rng, x, y, _palette(rng)))
 
 
 def _coordinates(size_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,14 +33,10 @@ def _coordinates(size_px: int) -> tuple[np.ndarray, np.ndarray]:
     return axis[None, :], axis[:, None]
 
 
-def _to_uint8(picture: np.ndarray) -> np.ndarray:
-    return np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-
-
-def _palette(rng: np.random.Generator, colours: int = 5) -> np.ndarray:
-    """Returns colours `[n, 3]` from dark to light around two hues."""
-    hue = rng.uniform(0, 1) + np.where(np.arange(colours) % 2, rng.uniform(0.3, 0.6), 0)
-    light = np.linspace(0.12, 0.92, colours)
+def _palette(rng: np.random.Generator, colors: int = 5) -> np.ndarray:
+    """Returns colors `[n, 3]` from dark to light around two hues."""
+    hue = rng.uniform(0, 1) + np.where(np.arange(colors) % 2, rng.uniform(0.3, 0.6), 0)
+    light = np.linspace(0.12, 0.92, colors)
     tint = 0.5 + 0.5 * np.cos(2 * np.pi * (hue[:, None] + np.array([0, 1 / 3, 2 / 3])))
     return np.clip(light[:, None] * (0.45 + 0.75 * tint), 0, 1)
 
@@ -100,9 +98,9 @@ def _mosaic(rng, x, y, palette):
         _noise(rng, i / tiles, j / tiles, 1.5)
         + rng.normal(0, 0.5, (40, 40))[j.astype(int) % 40, i.astype(int) % 40]
     )
-    colour = palette[1:][np.clip((pick + 1) * 2, 0, 3).astype(int)]
+    color = palette[1:][np.clip((pick + 1) * 2, 0, 3).astype(int)]
     edge = np.maximum(abs((x + shift) * tiles - i - 0.5), abs((y + shift) * tiles - j - 0.5))
-    return _mix(colour, palette[0], (edge - 0.4) * 20)
+    return _mix(color, palette[0], (edge - 0.4) * 20)
 
 
 def _ink_wash(rng, x, y, palette):
@@ -119,16 +117,16 @@ def _stained_glass(rng, x, y, palette):
     distance = np.hypot(x[..., None] - centres[:, 0], y[..., None] - centres[:, 1])
     order = np.argsort(distance, axis=-1)[..., :2]
     nearest = np.take_along_axis(distance, order, axis=-1)
-    colour = palette[1 + rng.integers(0, 4, 45)][order[..., 0]]
+    color = palette[1 + rng.integers(0, 4, 45)][order[..., 0]]
     glow = 0.85 + 0.15 * _noise(rng, x, y, 3)
     return _mix(
-        colour * glow[..., None], 0.04 * np.ones(3), (0.014 - np.diff(nearest)[..., 0]) * 200
+        color * glow[..., None], 0.04 * np.ones(3), (0.014 - np.diff(nearest)[..., 0]) * 200
     )
 
 
 def _waves(rng, x, y, palette):
     flow = y * rng.uniform(8, 12) + 0.7 * _noise(rng, x, y, 1.2) + np.sin(2 * np.pi * x)
     band = flow - np.floor(flow)
-    colour = palette[np.floor(flow).astype(int) % 4 + 1]
+    color = palette[np.floor(flow).astype(int) % 4 + 1]
     stroke = 0.85 + 0.15 * np.sin(2 * np.pi * (flow * 5 + _noise(rng, x, y, 3)))
-    return _mix(colour * stroke[..., None], palette[0], (0.12 - band) * 12)
+    return _mix(color * stroke[..., None], palette[0], (0.12 - band) * 12)

@@ -1,37 +1,49 @@
-"""The frame of every HTML report: one file with its stylesheet inside."""
+"""The templates of every HTML page. A page is one file: stylesheet and scripts are inside."""
 
-from collections.abc import Sequence
-from html import escape
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-_CSS = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
-  color: #222; background: #fff }
-nav a { margin-right: 1rem; white-space: nowrap } a { color: #2a6f97 }
-.counts { padding-left: 0; list-style: none }
-table { border-collapse: collapse; margin: .6rem 0 } .wide { overflow-x: auto }
-th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right;
-  vertical-align: bottom }
-td { vertical-align: middle } td, th:first-child { white-space: nowrap }
-th:first-child, td:first-child { text-align: left }
-th.group { text-align: center; border-left: 1px solid #ddd }
-small { color: #666 } .plot { max-width: 35rem; width: 100%; font-size: 11px }
-summary { cursor: pointer; color: #2a6f97 } select { font: inherit }
-.grid td, .grid th { padding: 1px; border: 0; width: 84px; height: 84px; text-align: center;
-  font-size: 11px; white-space: normal }
-.grid img { width: 84px; display: block; cursor: zoom-in }
-.grid img:focus { position: fixed; z-index: 1; width: min(80vmin, 512px); left: 50%; top: 50%;
-  transform: translate(-50%, -50%); cursor: default; outline: 2px solid #2a6f97;
-  box-shadow: 0 0 0 100vmax #0008 }
-figure { display: inline-block; margin: .3rem 1rem .6rem 0; vertical-align: top }
-figure img { width: 118px } figcaption { font-size: 12px; white-space: pre-line }
-#chosen figure, #chosen img { width: 256px; max-width: 44vw } .warning { color: #a33 }
-"""
+import jinja2
+from markupsafe import Markup
+
+from stya2k_jax.files.atomic import write_whole
 
 
-def page(title: str, parts: Sequence[str]) -> str:
-    """Returns an HTML page of its parts, under its title as the heading."""
-    name = escape(title)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{_CSS}</style><body><h1>{name}</h1>{''.join(parts)}</body></html>\n"
+@cache
+def _templates() -> jinja2.Environment:
+    loader = jinja2.PackageLoader(__package__)  # its folder `templates`
+    templates = jinja2.Environment(
+        loader=loader,
+        autoescape=True,  # names of files may hold <, & and quotes
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
+    templates.policies["json.dumps_kwargs"] = {}  # by default keys would be sorted
+    templates.globals["source"] = lambda name: Markup(loader.get_source(templates, name)[0])
+    return templates
+
+
+def macro(name: str, *values: Any) -> Markup:
+    """Fills a macro of `templates/macros.html`; texts are escaped, `Markup` is kept."""
+    return getattr(_templates().get_template("macros.html").module, name)(*values)
+
+
+def fill(template: str, **values: Any) -> Markup:
+    """Fills a template; texts are escaped, `Markup` is kept."""
+    return Markup(_templates().get_template(template).render(**values))
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Fills a template that extends `page.html`, and writes it, whole or not at all.
+
+    Args:
+      path: of the HTML file.
+      template: a file of `templates`.
+      **values: what the template names; `title` is always there.
+    """
+    html = fill(template, **values)
+    # Names of files may hold bytes that are no UTF-8.
+    data = html.encode("utf-8", "xmlcharrefreplace")
+    write_whole(path, lambda name: Path(name).write_bytes(data))

@@ -1,94 +1,105 @@
-"""Small plots as inline SVG, for reports that are one file."""
+"""Small plots as inline SVG, for reports that are one file; drawn by Matplotlib."""
 
+import io
+import warnings
 from collections.abc import Mapping, Sequence
-from html import escape
+from xml.etree import ElementTree
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 560, 300, 60, 46, 14  # of a plot and its margins, in pixels
-BELOW = 40  # more room for slanted names
-COLOURS = ("#2a6f97", "#c1666b", "#6a994e", "#8d6a9f", "#bc6c25", "#4a4e69", "#d4a017")
+from markupsafe import Markup
+
+from stya2k_jax.errors import require
+from stya2k_jax.files.digests import digest_of_bytes
+
+INCHES = (5.6, 3.0)
+ROOM = dict(left=0.1, bottom=0.16, top=0.95, right=0.76)  # of the axes, in parts of the picture
+ROOM_BELOW = 0.9  # inches for slanted names
+NAME_LENGTH = 18  # of series and groups; longer names are cut
+STYLE = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 9,
+    "svg.fonttype": "none",  # texts stay texts
+    "svg.hashsalt": "stya2k",  # equal plots are equal files
+}
+DOTS = dict(marker="o", linestyle="", markersize=4, markeredgewidth=0, alpha=0.55)
+
+_SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 
 Points = Sequence[tuple[float, float]]
 
 
-def scatter(series: Mapping[str, Points], x_label: str, y_label: str) -> str:
-    """Draws points (x, y) of several series, each in its colour, on axes that begin at 0."""
-    x_max = _round_up(max((x for points in series.values() for x, _ in points), default=1))
-    y_max = _round_up(max((y for points in series.values() for _, y in points), default=1))
-    marks = []
-    for i, (name, points) in enumerate(series.items()):
-        colour = COLOURS[i % len(COLOURS)]
-        marks += [_dot(_x(x / x_max), _y(y / y_max), colour) for x, y in points]
-        marks.append(_text(WIDTH - 8, TOP + 14 * (i + 1), name, "end", colour))
-    ticks = [_text(_x(f), HEIGHT - BOTTOM + 16, _said(f * x_max), "middle") for f in (0, 0.5, 1)]
-    return _frame([*marks, *ticks, *_y_ticks(y_max)], x_label, y_label)
+def check_library() -> None:
+    """Checks that plots can be drawn, before hours of measuring.
+
+    Raises:
+      UserError: Matplotlib is not installed.
+    """
+    require("matplotlib.figure", "evaluate", "A report's plots")
 
 
-def dots_by_group(groups: Mapping[str, Sequence[float]], y_label: str) -> str:
+def scatter(series: Mapping[str, Points], x_label: str, y_label: str) -> Markup:
+    """Draws points (x, y) of several series, each in its color, on axes that begin at 0."""
+
+    def draw(figure) -> None:
+        axes = figure.add_subplot()
+        for i, (name, points) in enumerate(series.items()):
+            axes.plot([x for x, _ in points], [y for _, y in points], color=f"C{i}", **DOTS)
+            place = dict(x=1.03, y=1 - 0.07 * i, va="top", transform=axes.transAxes)
+            axes.text(s=_short(name), color=f"C{i}", parse_math=False, **place)
+        axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, None))
+
+    return _drawn(draw, INCHES, ROOM, f"{y_label} over {x_label}")
+
+
+def dots_by_group(groups: Mapping[str, Sequence[float]], y_label: str) -> Markup:
     """Draws each group's values as a column of dots with a line at their mean."""
-    y_max = _round_up(max((y for values in groups.values() for y in values), default=1))
-    marks = []
-    for i, (name, values) in enumerate(groups.items()):
-        x = _x((i + 0.5) / len(groups))
-        marks += [_dot(x, _y(y / y_max), COLOURS[0]) for y in values]
-        mean = _y(sum(values) / len(values) / y_max)
-        marks.append(
-            f'<line x1="{x - 9:.1f}" x2="{x + 9:.1f}" y1="{mean:.1f}" y2="{mean:.1f}" '
-            f'stroke="{COLOURS[1]}" stroke-width="2.5"/>'
-        )
-        y, shown = HEIGHT - BOTTOM + 14, name if len(name) <= 14 else f"{name[:13]}…"
-        marks.append(
-            f'<text transform="translate({x + 4:.1f} {y}) rotate(-35)" text-anchor="end" '
-            f'fill="#444">{escape(shown)}</text>'
-        )
-    return _frame([*marks, *_y_ticks(y_max)], "", y_label, BELOW)
+    height = INCHES[1] + ROOM_BELOW
+    room = ROOM | dict(right=0.98, bottom=ROOM_BELOW / height)
+
+    def draw(figure) -> None:
+        axes = figure.add_subplot()
+        for i, values in enumerate(groups.values()):
+            axes.plot([i] * len(values), values, color="C0", **DOTS)
+            axes.plot(i, sum(values) / len(values), "_", color="C3", ms=12, mew=2.5)
+        slanted = dict(rotation=35, ha="right", rotation_mode="anchor", parse_math=False)
+        axes.set_xticks(range(len(groups)), map(_short, groups), **slanted)
+        axes.set(ylabel=y_label, xlim=(-0.6, len(groups) - 0.4), ylim=(0, None))
+
+    return _drawn(draw, (INCHES[0], height), room, f"{y_label} by group")
 
 
-def _frame(marks: Sequence[str], x_label: str, y_label: str, below: int = 0) -> str:
-    left, right, top, bottom = _x(0), _x(1), _y(1), _y(0)
-    axes = (
-        f'<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="#888"/>'
-        + _text((left + right) / 2, HEIGHT - 8, x_label, "middle")
-        + f'<text transform="translate(14 {(top + bottom) / 2}) rotate(-90)" '
-        f'text-anchor="middle">{escape(y_label)}</text>'
-    )
-    return (
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT + below}" role="img" '
-        f'aria-label="{escape(y_label)} {escape(x_label)}">{axes}{"".join(marks)}</svg>'
-    )
+def _drawn(draw, inches: tuple[float, float], room: Mapping[str, float], said: str) -> Markup:
+    matplotlib = require("matplotlib", "evaluate", "A plot")
+    figure_of = require("matplotlib.figure", "evaluate", "A plot").Figure
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the browser's font has it, not Matplotlib's
+        figure = figure_of(figsize=inches)
+        figure.subplots_adjust(**room)
+        draw(figure)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return _inline(buffer.getvalue(), said)
 
 
-def _x(fraction: float) -> float:
-    return LEFT + fraction * (WIDTH - LEFT - 16)
+def _inline(svg: bytes, said: str) -> Markup:
+    """Returns an SVG to stand among others in a page: none of its ids is another one's."""
+    ElementTree.register_namespace("", _SVG[1:-1])
+    ElementTree.register_namespace("xlink", _LINK[1:-5])
+    root, prefix = ElementTree.fromstring(svg), digest_of_bytes(svg)[:8]
+    root.remove(root.find(f"{_SVG}metadata"))
+    for element in root.iter():
+        if "id" in element.attrib:
+            element.set("id", f"{prefix}-{element.get('id')}")
+        if _LINK in element.attrib:
+            element.set(_LINK, f"#{prefix}-{element.get(_LINK)[1:]}")
+        if "clip-path" in element.attrib:
+            element.set("clip-path", element.get("clip-path").replace("#", f"#{prefix}-"))
+    for size in ("width", "height"):
+        del root.attrib[size]  # the stylesheet says it
+    root.attrib |= {"class": "plot", "role": "img", "aria-label": said}
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
-def _y(fraction: float) -> float:
-    return HEIGHT - BOTTOM - fraction * (HEIGHT - BOTTOM - TOP)
-
-
-def _y_ticks(y_max: float) -> list[str]:
-    return [_text(LEFT - 6, _y(f) + 4, _said(f * y_max), "end") for f in (0, 0.5, 1)]
-
-
-def _dot(x: float, y: float, colour: str) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.2" fill="{colour}" fill-opacity=".55"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str, colour: str = "#444") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">'
-        f"{escape(text)}</text>"
-    )
-
-
-def _said(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def _round_up(value: float) -> float:
-    """Returns the next round number, so that axes end and halve on such."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** len(str(int(value))) if value >= 1 else 1.0
-    while power / 10 >= value:
-        power /= 10
-    return next(power * f for f in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0) if power * f >= value)
+def _short(name: str) -> str:
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    return printable if len(name) <= NAME_LENGTH else f"{printable[: NAME_LENGTH - 1]}…"

@@ -12,7 +12,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 
 from stya2k_jax.errors import UserError
 
-# A process that is gone is noticed after this at the latest, so that nobody waits for it for ever.
+# A dead process is noticed within this time, so that the others do not wait for ever.
 HEARTBEAT_TIMEOUT_S = 30
 
 _ENVIRONMENT = {
@@ -24,16 +24,18 @@ _TPU_HOSTS = "TPU_WORKER_HOSTNAMES"  # names several where one host of a TPU pod
 
 
 class JoinError(UserError):
-    """A process that cannot join the others; it never trains alone instead."""
+    """This process cannot join the others. It does not train alone instead."""
 
 
 class Place(NamedTuple):
-    """A process's place among those of a run.
+    """The place of this process in a run of several. JAX finds what is None.
+
+    JAX can do so on TPU pods, under SLURM and under Open MPI.
 
     Attributes:
-      coordinator: `HOST:PORT` of process 0; None: JAX finds out (TPU pods, SLURM, Open MPI).
-      processes: how many there are; None: JAX finds out.
-      process: the number of this one, from 0; None: JAX finds out.
+      coordinator: `HOST:PORT` of process 0.
+      processes: how many there are.
+      process: the number of this one, from 0.
     """
 
     coordinator: str | None = None
@@ -51,11 +53,11 @@ def place_of(
     """Returns where this process belongs, or None if it is the only one.
 
     Args:
-      coordinator: as given on the command line, before the environment's STYA2K_COORDINATOR.
-      processes: before STYA2K_PROCESSES.
-      process: before STYA2K_PROCESS.
-      detect: asks JAX to find out. It is asked in any case where TPU_WORKER_HOSTNAMES, which
-        Kubernetes sets, names several hosts.
+      coordinator: from the command line; the default is the variable STYA2K_COORDINATOR.
+      processes: the same, or STYA2K_PROCESSES.
+      process: the same, or STYA2K_PROCESS.
+      detect: lets JAX find the place. JAX is asked anyway if TPU_WORKER_HOSTNAMES, which Kubernetes
+        sets, names several hosts.
       environment: the variables.
 
     Raises:
@@ -92,16 +94,16 @@ def place_of(
 
 
 def join(place: Place | None, timeout_s: int) -> None:
-    """Waits until all processes of the run are there; call it before anything is computed.
+    """Waits until all processes of the run have started. Call it before any computation.
 
-    Where the others cannot be reached in time the process ends, see `leave_at_once`.
+    If the others cannot be reached in time, this process ends by `leave_at_once`.
 
     Args:
       place: of this process; None joins nobody.
       timeout_s: how long to wait for the others.
 
     Raises:
-      JoinError: the others are not as many as they should be, or nobody knows where they are.
+      JoinError: the number of processes is wrong, or JAX cannot find the others.
     """
     if place is None:
         if jax.process_count() > 1:
@@ -121,7 +123,7 @@ def join(place: Place | None, timeout_s: int) -> None:
     try:
         jax.distributed.initialize(
             *place,
-            initialization_timeout=timeout_s + 60,  # at which JAX would abort without a message
+            initialization_timeout=timeout_s + 60,  # after this JAX aborts without a message
             heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_S,
             shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_S,
         )
@@ -141,9 +143,9 @@ def join(place: Place | None, timeout_s: int) -> None:
 
 
 def leave_at_once(message: str) -> None:
-    """Ends this process with a message and exit code 1, without JAX's farewell to the others.
+    """Ends this process with a message and exit code 1, without JAX's shutdown.
 
-    They may be gone, or wait in a step that this process will never make; they notice.
+    The shutdown would wait for the others, which may be dead or inside a step. They notice.
     """
     print(f"error: {message}", file=sys.stderr)
     sys.stdout.flush()
@@ -158,7 +160,7 @@ def _said(place: Place) -> str:
 
 
 def on_every_device(tree, mesh: Mesh):
-    """Returns a tree of arrays that every device of the mesh holds, the same in every process."""
+    """Copies a tree of arrays, equal in all processes, to every device of the mesh."""
     everywhere = NamedSharding(mesh, jax.P())
     return jax.tree.map(
         lambda x: jax.make_array_from_process_local_data(everywhere, np.asarray(x)), tree
@@ -166,15 +168,15 @@ def on_every_device(tree, mesh: Mesh):
 
 
 def on_one_device(tree):
-    """Returns a tree of `on_every_device` as this process alone holds it, to work on by itself."""
+    """Returns this process's own copy of a tree of `on_every_device`."""
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
 def make_mesh(batch_size: int, accumulate: int = 1) -> Mesh:
-    """Returns a mesh of all devices of all processes over `"data"`, along which a batch is split.
+    """Returns a mesh of all devices of all processes; its axis `"data"` splits the batch.
 
     Raises:
-      UserError: the batch does not divide among the devices and the parts that they accumulate.
+      UserError: the batch does not divide by the number of devices times `accumulate`.
     """
     devices = jax.device_count()
     if batch_size < 1 or accumulate < 1 or batch_size % (devices * accumulate):
@@ -187,13 +189,17 @@ def make_mesh(batch_size: int, accumulate: int = 1) -> Mesh:
 
 
 def local_rows(batch_size: int, mesh: Mesh) -> list[int]:
-    """Returns which rows of a batch lie on the devices of this process, in order."""
+    """Returns the rows of a batch that lie on the devices of this process, in order."""
     placed = by_picture(mesh).addressable_devices_indices_map((batch_size,))
     return sorted({row for (rows,) in placed.values() for row in range(batch_size)[rows]})
 
 
 def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Puts this process's rows of a batch, `local_rows`, on its devices; returns whole batches."""
+    """Puts this process's rows of a batch, `local_rows`, on its devices.
+
+    Returns:
+      The whole batch, of which other processes hold the other rows.
+    """
     sharding = by_picture(mesh)
     return {
         name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()

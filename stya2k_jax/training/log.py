@@ -1,4 +1,4 @@
-"""What a training run writes down: one line of numbers a step, TensorBoard files and pictures."""
+"""The log of a training run: one line of numbers a step, TensorBoard files and pictures."""
 
 import contextlib
 import json
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import optax
 from flax import nnx
 from tensorboardX import SummaryWriter
 
@@ -25,24 +24,18 @@ METRICS_FILE = "metrics.jsonl"
 
 
 class NotFiniteError(UserError):
-    """A loss or gradient that is NaN or infinite."""
+    """A loss or gradient is NaN or infinite."""
 
 
 class Records:
     """Writes each step's numbers to `metrics.jsonl` and TensorBoard; a context manager.
 
-    After a resume a step may stand in the file twice; its last line counts.
+    After a resume the file may hold two lines of one step; the last one counts.
     """
 
-    def __init__(self, workdir: Path, schedule: optax.Schedule, batch_size: int):
-        """Opens the files for appending.
-
-        Args:
-          workdir: the run's directory.
-          schedule: gives the learning rate of a step.
-          batch_size: pictures in a step.
-        """
-        self._workdir, self._schedule, self._batch_size = Path(workdir), schedule, batch_size
+    def __init__(self, workdir: Path, batch_size: int):
+        """Takes the run's directory and the number of pictures in a step; opens nothing yet."""
+        self._workdir, self._batch_size = Path(workdir), batch_size
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._file = self._board = None
         self._last_time = time.perf_counter()
@@ -50,26 +43,26 @@ class Records:
     def __enter__(self) -> "Records":
         if jax.process_index() == 0:
             path = self._workdir / METRICS_FILE
-            whole_lines(path)  # or the next line would be glued to one that was cut off
+            whole_lines(path)  # a line that was cut off would swallow the next one
             self._file = open(path, "a", encoding="utf-8")
             self._board = SummaryWriter(str(self._workdir / "tensorboard"))
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):  # `flush` has told it
+            with contextlib.suppress(OSError):  # `flush` has raised it
                 self._file.close()
             self._board.close()
 
     def put(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        """Keeps a step's numbers, on the device, until `flush`."""
+        """Keeps a step's numbers until `flush`; they stay on the device."""
         self._pending = (step, metrics)
 
     def flush(self) -> None:
-        """Fetches and writes what `put` left, if anything.
+        """Fetches and writes the numbers of the last `put`, if any.
 
         Raises:
-          NotFiniteError: names the step; training must not go on from there.
+          NotFiniteError: names the step, from which training must not go on.
           UserError: the file cannot be written.
         """
         if self._pending is None:
@@ -83,7 +76,6 @@ class Records:
                 "go on from it with a smaller learning rate, or look at the pictures."
             )
         now = time.perf_counter()
-        values["learning_rate"] = float(self._schedule(step - 1))
         values["images_per_second"] = self._batch_size / (now - self._last_time)
         self._last_time = now
         if self._file is None:
@@ -111,7 +103,7 @@ class Samples:
         painter: Painter,
         rows: int = 4,
     ):
-        """Prepares; only the modules' structure is used.
+        """Compiles nothing yet; only the modules' structure is used.
 
         Args:
           workdir: the run's directory.
@@ -131,13 +123,17 @@ class Samples:
         self._stylize = stylize
 
     def save(
-        self, step: int, params: nnx.State, encoder: nnx.State, batch: dict[str, np.ndarray]
+        self,
+        step: int,
+        params: nnx.State,
+        frozen: dict[str, nnx.State],
+        batch: dict[str, np.ndarray],
     ) -> None:
         """Stylizes the first pictures of a batch of this process and writes the grid."""
         if jax.process_index() != 0:
             return
-        # Only this process works on them, so nothing may lie on another one's devices.
-        params, encoder = on_one_device((params, encoder))
+        # Only this process computes here, so everything must lie on its own devices.
+        params, encoder = on_one_device((params, frozen["encoder"]))
         content, style = (np.asarray(batch[k])[: self._rows] for k in ("content", "style"))
         content, style = np.asarray(as_float(content)), np.asarray(as_float(style))
         stylized = np.asarray(self._stylize(params, encoder, content, style))

@@ -1,24 +1,26 @@
 """The training loop in a directory: steps, checkpoints, curves and pictures, with exact resume."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import ml_collections
-import optax
 from flax import nnx
+from jax.sharding import Mesh
 from tqdm import tqdm
 
 from stya2k_jax.data import batches as data
+from stya2k_jax.data.opening import open_sources
 from stya2k_jax.data.source import Source
-from stya2k_jax.errors import UserError
 from stya2k_jax.stopping import StopRequest, unless_stopped
 from stya2k_jax.training import devices
 from stya2k_jax.training import step as training
 from stya2k_jax.training.log import Records
+from stya2k_jax.training.recipe import Recipe, recipe_of
+from stya2k_jax.training.run_directory import open_workdir, settings_of
 from stya2k_jax.weights.run_checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
@@ -29,11 +31,11 @@ class Task(NamedTuple):
 
     Attributes:
       name: of the trained network, under which checkpoints keep it.
-      network: the trained network, fresh.
+      network: the trained network, with its first numbers.
       loss_fn: `loss_fn(params, frozen, batch) -> (loss, metrics)`.
-      frozen: the numbers that `loss_fn` takes and that are never trained.
-      save_pictures: `save_pictures(step, params, frozen, batch)` writes what there is to see, of
-        this process's rows of the batch.
+      frozen: numbers that `loss_fn` needs and that are never trained.
+      save_pictures: `save_pictures(step, params, frozen, batch)` writes pictures of this process's
+        rows of the batch.
     """
 
     name: str
@@ -43,54 +45,63 @@ class Task(NamedTuple):
     save_pictures: Callable[[int, nnx.State, dict, data.Batch], None]
 
 
-def check_config(config: ml_collections.ConfigDict) -> None:
-    """Checks the fields of every training, before anything is opened or made.
+class Run(NamedTuple):
+    """What every run has, whatever it trains.
+
+    Attributes:
+      recipe: its config in parts.
+      workdir: its directory.
+      mesh: the devices of all its processes.
+      sources: its contents and styles.
+    """
+
+    recipe: Recipe
+    workdir: Path
+    mesh: Mesh
+    sources: list[Source]
+
+
+def new_run(config: ml_collections.ConfigDict, workdir: Path) -> Run:
+    """Reads the config and opens the pictures; nothing is written.
 
     Raises:
-      UserError: a number that makes no sense, or no such schedule.
+      UserError: a field that makes no sense, or no such pictures.
     """
-    for field in (
-        "steps",
-        "epochs",
-        "checkpoint_every",
-        "keep_checkpoints",
-        "images_every",
-        "accumulate",
-    ):
-        if config[field] < 1:
-            raise UserError(f"config.{field}={config[field]} is too small; use at least 1.")
-    if config.keep_every < 0:
-        raise UserError(f"config.keep_every={config.keep_every} is below 0; use 0 to keep no more.")
-    if config.warmup < 0:
-        raise UserError(f"config.warmup={config.warmup} is below 0; use 0 for the full rate.")
-    if not config.learning_rate > 0:
-        raise UserError(f"config.learning_rate={config.learning_rate} must be above 0.")
-    if config.clip_norm < 0:
-        raise UserError(f"config.clip_norm={config.clip_norm} is below 0; use 0 for no clipping.")
-    schedule_of(config)
-    data.check_options(
-        load_size=config.load_size,
-        crop_size=config.crop_size,
-        seed=config.seed,
-        workers=config.workers,
-        recolor=config.recolor,
-    )
+    recipe = recipe_of(config)
+    size = recipe.input.batch_size
+    mesh = devices.make_mesh(size, recipe.optimizer.accumulate)
+    return Run(recipe, Path(workdir).absolute(), mesh, open_sources(recipe.collections, size))
 
 
-def fit(
-    config: ml_collections.ConfigDict,
-    workdir: Path,
-    task: Task,
-    sources: list[Source],
-) -> tuple[int, nnx.State]:
+@contextmanager
+def begun(
+    run: Run, networks: dict[str, nnx.State], allow_changes: Sequence[str]
+) -> Iterator[Checkpoints]:
+    """Opens the run's directory, for this run alone until it is left; yields its checkpoints.
+
+    Args:
+      run: of `new_run`.
+      networks: those that the run starts from, by the config field that names them.
+      allow_changes: config fields in which a run that goes on may differ from before.
+
+    Raises:
+      UserError: as `open_workdir`.
+    """
+    settings = settings_of(run.recipe.config, run.sources, networks)
+    with open_workdir(run.workdir, settings, allow_changes):
+        records = run.recipe.records
+        yield Checkpoints(
+            run.workdir, keep=records.keep_checkpoints, keep_every=records.keep_every or None
+        )
+
+
+def fit(run: Run, checkpoints: Checkpoints, task: Task) -> tuple[int, nnx.State]:
     """Trains until `config.steps`, or until SIGTERM or Ctrl-C, from the newest checkpoint if any.
 
     Args:
-      config: as `configs/a2k.py` gives it.
-      workdir: a directory of `open_workdir`; receives `checkpoints/`, `metrics.jsonl`, TensorBoard
-        files and `images/`.
+      run: of `new_run`; its directory receives `metrics.jsonl`, TensorBoard files and `images/`.
+      checkpoints: of `begun`.
       task: what is trained.
-      sources: contents and styles, as `sources.open_source` gives them.
 
     Returns:
       The step that was reached and saved, and the trained parameters.
@@ -99,10 +110,13 @@ def fit(
       NotFiniteError: the loss or the gradient is NaN or infinite.
       CheckpointError: a checkpoint cannot be written; the one before is whole.
     """
-    mesh = devices.make_mesh(config.batch_size, config.accumulate)
-    schedule = schedule_of(config)
-    optimizer = training.make_optimizer(schedule, config.clip_norm or None)
-    train_step = training.make_train_step(task.loss_fn, optimizer, mesh, config.accumulate)
+    recipe, workdir, mesh, sources = run
+    how, steps = recipe.optimizer, recipe.optimizer.steps
+    schedule = training.learning_rate_schedule(
+        how.schedule, how.learning_rate, how.steps, how.epochs, how.warmup
+    )
+    optimizer = training.make_optimizer(schedule, how.clip_norm or None)
+    train_step = training.make_train_step(task.loss_fn, optimizer, mesh, how.accumulate, schedule)
     state = training.new_state(task.network, optimizer, mesh)
     frozen = devices.on_every_device(task.frozen, mesh)
     logger.info(
@@ -114,30 +128,18 @@ def fit(
     )
     with (
         StopRequest() as stop,  # left last, so that no signal cuts off the last save
-        Checkpoints(
-            workdir, keep=config.keep_checkpoints, keep_every=config.keep_every or None
-        ) as checkpoints,
-        Records(workdir, schedule, config.batch_size) as records,
+        checkpoints,
+        Records(workdir, recipe.input.batch_size) as records,
     ):
         done = checkpoints.latest()
         if done is not None:
             state = _restore(checkpoints, done, task.name, state)
             logger.info("resuming from step %d in %s", done, checkpoints.directory)
         done = done or 0
-        if done >= config.steps:
+        if done >= steps:
             return done, state.params
-        rows = devices.local_rows(config.batch_size, mesh)
-        batches = data.batches(
-            *sources,
-            batch_size=config.batch_size,
-            load_size=config.load_size,
-            crop_size=config.crop_size,
-            seed=config.seed,
-            start=done,
-            workers=config.workers,
-            rows=rows,
-            recolor=config.recolor,
-        )
+        rows = devices.local_rows(recipe.input.batch_size, mesh)
+        batches = data.batches(*sources, recipe.input, start=done, rows=rows)
         batch = next(batches)
         arguments = state, frozen, devices.shard_batch(_pictures(batch), mesh)
         logger.info("compiling the training step")
@@ -145,18 +147,18 @@ def fit(
         step = done
         if run_step is None:  # stopped before the first step
             checkpoints.save(step, **_items(task, state))
-        for step in _progress_bar(done, config.steps) if run_step else ():
+        for step in _progress_bar(done, steps) if run_step else ():
             pictures = devices.shard_batch(_pictures(batch), mesh)
             state, metrics = run_step(state, frozen, pictures)
-            # The device has its next step before the numbers of the last one are asked for.
+            # The device already has its next step when the last one's numbers are fetched.
             records.flush()
             records.put(step, metrics)
             checkpoints.check()
-            last = stop.now() or step == config.steps
-            if last or step % config.checkpoint_every == 0:
-                records.flush()  # refuses a step that is not finite
+            last = stop.now() or step == steps
+            if last or step % recipe.records.checkpoint_every == 0:
+                records.flush()  # raises if the step is not finite
                 checkpoints.save(step, **_items(task, state))
-            if not stop.signal and (last or step % config.images_every == 0):
+            if not stop.signal and (last or step % recipe.records.images_every == 0):
                 task.save_pictures(step, state.params, frozen, batch)
             if last:
                 break
@@ -164,19 +166,6 @@ def fit(
         if stop.signal:
             logger.info("stopped by %s", stop.signal)
     return step, state.params
-
-
-def schedule_of(config: ml_collections.ConfigDict) -> optax.Schedule:
-    """Returns the learning rate by step; errors as `training.learning_rate_schedule`.
-
-    In the first `config.warmup` steps it is multiplied by a factor that grows linearly to 1.
-    """
-    rate = training.learning_rate_schedule(
-        config.schedule, config.learning_rate, config.steps, config.epochs
-    )
-    if not config.warmup:
-        return rate
-    return lambda step: rate(step) * jnp.minimum(1, (step + 1) / config.warmup)
 
 
 def _restore(

@@ -1,4 +1,4 @@
-"""What training minimises: L_gs and L_A2K* (Sec. 3.3, Eq. 16-18), and a content term.
+"""The losses: L_gs and L_A2K* (Sec. 3.3, Eq. 16-18), and a content term.
 
 All functions take the taps of a *loss encoder*, which may be another network than the model's own.
 """
@@ -11,9 +11,8 @@ from stya2k_jax.network import attention
 from stya2k_jax.network.a2k import to_head_blocks
 from stya2k_jax.network.architecture import CONTENT_TAPS, MATCHED_TAPS, TAPS
 from stya2k_jax.network.blocks import from_blocks, real_points
+from stya2k_jax.network.encoder import Taps
 from stya2k_jax.network.normalization import ladder, mean_and_std, normalize
-
-Taps = dict[str, jax.Array]
 
 GLOBAL_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 NORMS = ("mse", "l2")
@@ -42,7 +41,7 @@ def a2k_loss(stylized: Taps, targets: Taps, norm: str = "mse") -> jax.Array:
 
 
 def content_loss(stylized: Taps, content: Taps) -> jax.Array:
-    """Compares normalised features of relu4_1 and relu5_1, unweighted.
+    """Compares normalized features of relu4_1 and relu5_1, unweighted.
 
     The release computes this term but never adds it to its total.
     """
@@ -60,15 +59,15 @@ def a2k_targets(
 ) -> Taps:
     """Builds T_l = DA* + PA* + F_c of each tap: attention without parameters.
 
-    Departure from the paper, as in the release: queries and keys are the normalised features of
-    this tap and of all shallower ones, resized to it, so that they know colour and texture too.
-    No gradient passes.
+    Departure from the paper, as in the release: queries and keys are the normalized features of
+    this tap and of all shallower ones, resized to it. So they hold color and texture too. No
+    gradient passes.
 
     Args:
       content: taps of the contents.
       style: taps of the styles, any size.
       block_sizes: side of a block in points of the tap, for relu2_1 ... relu5_1.
-      taps: those that have a target, by default relu2_1 ... relu5_1.
+      taps: which of these get a target, by default all.
 
     Returns:
       Targets of the content taps' shapes, float32.
@@ -82,13 +81,14 @@ def a2k_targets(
 
 
 def distance(x: jax.Array, target: jax.Array, norm: str) -> jax.Array:
-    """Measures how far two batches `[b, ...]` lie apart.
+    """Returns the distance of two batches `[b, ...]`, a scalar.
 
     `"mse"`: mean square over all elements. `"l2"`: Euclidean norm of each example's difference,
     averaged over the batch.
 
     Raises:
-      ValueError: shapes that differ, or a norm that does not exist.
+      ValueError: the shapes differ.
+      UserError: the norm does not exist.
     """
     if x.shape != target.shape:
         raise ValueError(f"distance: shapes {x.shape} and {target.shape} differ.")

@@ -1,8 +1,8 @@
-"""A narrow encoder from a wide one, layer by layer and in closed form: where distillation starts.
+"""A narrow encoder fitted to a wide one, layer by layer in closed form: distillation starts here.
 
-Of each layer's channels the most telling are kept (column-pivoted QR of their features), and the
-narrow layer's kernel is the least-squares map from the narrow features below to what the wide layer
-gives these channels before ReLU. Errors add up from layer to layer; gradients then mend them. From
+Each layer keeps its most telling channels, by column-pivoted QR of their features. The narrow
+layer's kernel is a least-squares map: from the narrow features below to the wide layer's values of
+these channels before ReLU. Errors add up from layer to layer, and gradients then mend them. From
 random numbers the deep taps would need many times as many steps.
 """
 
@@ -18,8 +18,8 @@ from stya2k_jax.network.encoder import CONVOLUTIONS, STAGES, Encoder
 from stya2k_jax.network.model import new_encoder
 from stya2k_jax.weights.parameters import named_arrays, with_arrays
 
-POINTS = 24_000  # of all pictures together, at which a layer is fitted
-RIDGE = 1e-3  # of the mean square of the inputs; keeps silent channels from large numbers
+POINTS = 24_000  # fit a layer, of all pictures together
+RIDGE = 1e-3  # times the mean square of the inputs; keeps weights of silent channels small
 
 Arrays = dict[str, np.ndarray]
 
@@ -33,11 +33,11 @@ def narrow_encoder(
       teacher: the wider encoder.
       architecture: of the narrow one.
       pictures: `[n, H, W, 3]` in [0, 1], of one even size.
-      seed: of the points that are looked at.
+      seed: of the choice of points.
 
     Returns:
-      The encoder, and the heads on its taps that estimate the teacher's: by
-      `"relu1_1.kernel"` `[c, teacher's c]` and `"relu1_1.bias"`.
+      The encoder, and the numbers of its heads, which estimate the teacher's taps:
+      `"relu1_1.kernel"` `[c, teacher's c]`, `"relu1_1.bias"` and so on.
     """
     rng = np.random.default_rng(seed)
     wide, narrow, heads = named_arrays(teacher), {}, {}

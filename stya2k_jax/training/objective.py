@@ -1,4 +1,4 @@
-"""What training minimizes: the losses of a batch, weighted, as one function of the parameters."""
+"""The objective: the weighted losses of a batch as one function of the parameters."""
 
 from typing import NamedTuple
 
@@ -14,12 +14,12 @@ from stya2k_jax.training import losses, patterns
 
 
 class LossWeights(NamedTuple):
-    """The factors of Eq. 18 and of the terms that are not in it, the norm and taps of Eq. 16-17."""
+    """The factors of Eq. 18 and of the terms beside it, the norm of Eq. 16-17, and their taps."""
 
     lambda_global: float = 10.0
     lambda_a2k: float = 1.25
     lambda_content: float = 0.0
-    norm: str = "mse"
+    loss_norm: str = "mse"
     global_taps: tuple[str, ...] = losses.GLOBAL_TAPS
     a2k_taps: tuple[str, ...] = MATCHED_TAPS
     lambda_pattern: float = 0.0
@@ -36,13 +36,13 @@ def make_loss(
 ):
     """Builds `loss_fn(params, frozen, batch) -> (loss, metrics)` (Eq. 18).
 
-    Only the modules' structure is used; their numbers come in as arguments.
+    Only the modules' structure is used; their numbers are arguments of `loss_fn`.
 
     Args:
       painter: what is learned.
       encoder: gives the features that the painter works on.
-      loss_encoder: gives the features that the loss compares; None for `encoder`, which is then
-        run once for both.
+      loss_encoder: gives the features that the loss compares. None means `encoder`, which then runs
+        once for both.
       architecture: gives the block sides.
       weights: of the terms.
 
@@ -60,12 +60,11 @@ def make_loss(
         paint = nnx.merge(painter_graph, params)
         taps_c, taps_s = encode_both(encode, content, style)
         stylized = paint(taps_c, paint.keys(taps_s), *content.shape[1:3])
-        of_pixels = pixel_terms(stylized, content, weights)
         if loss_graph is not None:
             encode = nnx.merge(loss_graph, frozen["loss_encoder"])
             taps_c, taps_s = encode_both(encode, content, style)
         terms = loss_terms(encode(stylized), taps_c, taps_s, architecture.block_sizes, weights)
-        terms |= of_pixels
+        terms |= pixel_terms(stylized, content, weights)
         loss = sum(terms.values())
         return loss, {"loss": loss, **terms}
 
@@ -91,11 +90,11 @@ def loss_terms(
         )
     terms = {"loss_global": jnp.zeros(()), "loss_a2k": jnp.zeros(())}
     if weights.lambda_global:
-        value = losses.global_style_loss(stylized, style, weights.norm, weights.global_taps)
+        value = losses.global_style_loss(stylized, style, weights.loss_norm, weights.global_taps)
         terms["loss_global"] = weights.lambda_global * value
     if weights.lambda_a2k:
         targets = losses.a2k_targets(content, style, block_sizes, weights.a2k_taps)
-        value = losses.a2k_loss(stylized, targets, weights.norm)
+        value = losses.a2k_loss(stylized, targets, weights.loss_norm)
         terms["loss_a2k"] = weights.lambda_a2k * value
     if weights.lambda_content:
         terms["loss_content"] = weights.lambda_content * losses.content_loss(stylized, content)
@@ -105,21 +104,19 @@ def loss_terms(
 def pixel_terms(
     stylized: jax.Array, content: jax.Array, weights: LossWeights
 ) -> dict[str, jax.Array]:
-    """Returns the weighted terms that look at pixels, by name, without those of weight 0."""
+    """Returns the weighted terms that look at pixels, by name; none if all are 0."""
     stylized, terms = stylized.astype(jnp.float32), {}
     if weights.lambda_pattern or weights.lambda_pattern_contrast:
         found = patterns.pattern_terms(stylized, content)
-        if weights.lambda_pattern:
-            terms["loss_pattern"] = weights.lambda_pattern * found.energy
-        if weights.lambda_pattern_contrast:
-            terms["loss_pattern_contrast"] = weights.lambda_pattern_contrast * found.contrast
+        terms["loss_pattern"] = weights.lambda_pattern * found.energy
+        terms["loss_pattern_contrast"] = weights.lambda_pattern_contrast * found.contrast
     if weights.lambda_rims:
         terms["loss_rims"] = weights.lambda_rims * patterns.rim_term(stylized, content)
     return terms
 
 
 def freeze(encoder: Encoder, loss_encoder: nnx.Module | None) -> dict[str, nnx.State]:
-    """Returns the numbers of the networks that are never trained, as the loss takes them."""
+    """Returns the numbers of the frozen networks, as the loss takes them."""
     frozen = {"encoder": nnx.state(encoder)}
     if loss_encoder is not None:
         frozen["loss_encoder"] = nnx.state(loss_encoder)

@@ -5,12 +5,13 @@ flat areas, and stylized edges can get halos. The terms compare a stylized pictu
 Both are float `[b, H, W, 3]` in [0, 1]. The content passes no gradient.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from stya2k_jax.errors import UserError
 
 WAVES = {  # periods in pixels: cycles per pixel down and across
     2: ((0, 1 / 2), (1 / 2, 0), (1 / 2, 1 / 2)),
@@ -57,10 +58,10 @@ def pattern_terms(stylized: jax.Array, content: jax.Array) -> PatternTerms:
     much as a strong one in a busy picture. The neighbors pass no gradient: noise is no way out.
 
     Raises:
-      ValueError: pictures that are smaller than a window, 49 pixels.
+      UserError: pictures that are smaller than a window, 49 pixels.
     """
     if min(stylized.shape[1:3]) <= 2 * REACH:
-        raise ValueError(f"pattern_terms: {stylized.shape} is smaller than {2 * REACH + 1} pixels.")
+        raise UserError(f"a crop is smaller than {2 * REACH + 1} pixels; no pattern is seen in it.")
     content = jax.lax.stop_gradient(content)
     flat = _flatness(content)
     ours, theirs = (_patterns(x, flat) for x in (stylized, content))
@@ -163,42 +164,29 @@ def _windows(size: int, frequencies: tuple[float, ...]) -> jax.Array:
 def _edges(grey: jax.Array) -> tuple[jax.Array, jax.Array, tuple[jax.Array, jax.Array], jax.Array]:
     """Finds the strongest edge of each cell: row, column, direction across, and whether it counts.
 
-    All are float32 `[b, cells]`; the direction is a unit vector, down and right.
+    All are `[b, cells]`; the direction is a unit vector, down and right.
     """
-    smooth = _blur(grey[..., None], 2.0)[..., 0]
-    down, right = jnp.gradient(smooth, axis=(1, 2))
-    down, right = (
-        x[:, : x.shape[1] // CELL * CELL, : x.shape[2] // CELL * CELL] for x in (down, right)
-    )
+    down, right = jnp.gradient(_blur(grey[..., None], 2.0)[..., 0], axis=(1, 2))
     length = jnp.sqrt(down**2 + right**2 + 1e-12)
-    b, height, width = length.shape
-    rows, columns = jnp.mgrid[:height, :width].astype(jnp.float32)
-    every = jnp.stack(
-        [length, *(jnp.broadcast_to(x, length.shape) for x in (rows, columns)), down, right]
-    )
-    cells = every.reshape(5, b, height // CELL, CELL, width // CELL, CELL)
-    cells = jnp.moveaxis(cells, 3, 4).reshape(5, b, -1, CELL * CELL)
-    best = jnp.argmax(cells[0], axis=-1)[None, ..., None]
-    length, row, column, down, right = jnp.take_along_axis(cells, best, axis=-1)[..., 0]
-    strong = (length >= STRONG_EDGE).astype(jnp.float32)
-    return row, column, (down / length, right / length), strong
+    b, rows, columns = len(grey), grey.shape[1] // CELL, grey.shape[2] // CELL
+    cells = length[:, : rows * CELL, : columns * CELL].reshape(b, rows, CELL, columns, CELL)
+    best = jnp.argmax(jnp.moveaxis(cells, 2, 3).reshape(b, rows, columns, -1), axis=-1)
+    row = (CELL * jnp.arange(rows)[None, :, None] + best // CELL).reshape(b, -1)
+    column = (CELL * jnp.arange(columns)[None, None] + best % CELL).reshape(b, -1)
+    down, right, length = (x[jnp.arange(b)[:, None], row, column] for x in (down, right, length))
+    return row, column, (down / length, right / length), length >= STRONG_EDGE
 
 
 def _blur(pictures: jax.Array, sigma: float) -> jax.Array:
     """Blurs `[b, H, W, C]` by a Gaussian; edges are repeated."""
-    reach = int(3 * sigma)
-    taps = np.exp(-((np.arange(-reach, reach + 1) / sigma) ** 2) / 2)
-    taps /= taps.sum()
-    for axis in (1, 2):
-        pads = [(reach, reach) if i == axis else (0, 0) for i in range(4)]
-        padded = jnp.pad(pictures, pads, mode="edge")
-        size = pictures.shape[axis]
-        shifted = [
-            float(tap) * jax.lax.slice_in_dim(padded, i, i + size, axis=axis)
-            for i, tap in enumerate(taps)
-        ]
-        pictures = functools.reduce(jnp.add, shifted)
-    return pictures
+    offsets = np.arange(-int(3 * sigma), int(3 * sigma) + 1)
+    taps = np.exp(-((offsets / sigma) ** 2) / 2)
+    down, right = (
+        np.eye(n)[np.clip(np.arange(n)[:, None] + offsets, 0, n - 1)].swapaxes(1, 2) @ taps
+        for n in pictures.shape[1:3]
+    )
+    down, right = (jnp.asarray(x / taps.sum(), pictures.dtype) for x in (down, right))
+    return jnp.einsum("ph,bhwc,qw->bpqc", down, pictures, right, precision="highest")
 
 
 def _grey(pictures: jax.Array) -> jax.Array:

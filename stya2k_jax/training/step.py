@@ -1,4 +1,4 @@
-"""The training step: what is learned, the learning rate, the loss and its gradient."""
+"""The training step: state, learning rate, optimizer, gradient."""
 
 from functools import partial
 from typing import NamedTuple
@@ -17,7 +17,7 @@ SCHEDULES = ("code", "paper", "constant")
 
 
 class TrainState(NamedTuple):
-    """Everything that a step changes; the encoder is not in here."""
+    """Everything that a step changes. The encoder is not part of it."""
 
     step: jax.Array
     params: nnx.State
@@ -25,7 +25,7 @@ class TrainState(NamedTuple):
 
 
 def learning_rate_schedule(
-    name: str, learning_rate: float, steps: int, epochs: int = 5
+    name: str, learning_rate: float, steps: int, epochs: int = 5, warmup: int = 0
 ) -> optax.Schedule:
     """Returns the learning rate by step; the steps are divided into equal epochs.
 
@@ -33,25 +33,39 @@ def learning_rate_schedule(
       name: `"code"`, as in the release: two epochs at full rate, then x0.3 after each epoch.
         `"paper"`: two epochs at full rate, then linearly to 0. `"constant"`.
       learning_rate: the full rate.
-      steps: of the whole training.
-      epochs: into how many parts the steps are divided.
+      steps: number of steps of the whole training.
+      epochs: number of epochs.
+      warmup: number of first steps in which the rate is multiplied by a factor that grows linearly
+        to 1.
 
     Raises:
       UserError: no such schedule.
     """
+    if warmup:
+        rate = learning_rate_schedule(name, learning_rate, steps, epochs)
+        return lambda step: rate(step) * jnp.minimum(1, (step + 1) / warmup)
     if name not in SCHEDULES:
         raise UserError(f"schedule={name!r} does not exist; choose one of {', '.join(SCHEDULES)}.")
 
-    def rate(step):
-        epoch = step * epochs / steps
-        if name == "code":
-            return learning_rate * 0.3 ** jnp.maximum(jnp.floor(epoch) - 1, 0)
-        if name == "paper":
-            decay = (epochs - epoch) / max(epochs - 2, 1)
-            return learning_rate * jnp.clip(decay, 0, 1)
-        return jnp.full_like(epoch, learning_rate)
+    if name == "constant":
+        return optax.constant_schedule(learning_rate)
+    if name == "code":
+        rates = [learning_rate * 0.3**i for i in range(max(epochs - 1, 1))]
+        boundaries = [_first_step(epoch, steps, epochs) for epoch in range(2, epochs)]
+        return optax.join_schedules([*map(optax.constant_schedule, rates)], boundaries)
+    full = optax.constant_schedule(learning_rate)
+    falling = max(epochs - 2, 1)  # epochs
+    start = _first_step(epochs - falling, steps, epochs)
+    if start >= steps:
+        return full
+    # The line from the end of the full epochs to 0, from its first whole step on.
+    first = learning_rate * (steps - start) * epochs / (steps * falling)
+    return optax.join_schedules([full, optax.linear_schedule(first, 0.0, steps - start)], [start])
 
-    return lambda step: rate(jnp.asarray(step, jnp.float32))
+
+def _first_step(epoch: int, steps: int, epochs: int) -> int:
+    """Returns the first step that lies in an epoch, both counted from 0."""
+    return -(-epoch * steps // epochs)
 
 
 def make_optimizer(
@@ -61,7 +75,7 @@ def make_optimizer(
 
     Gradients longer than `clip_norm` are shortened to it (None: never, as in the release).
     """
-    # A chain in any case: its state has the same names, so that a run may go on with another norm.
+    # Always a chain: its state then has the same names, so that a run may go on with another norm.
     clip = optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm)
     return optax.chain(clip, optax.adam(schedule, b1=0.9, b2=0.999, eps=1e-8))
 
@@ -71,7 +85,7 @@ def new_state(
 ) -> TrainState:
     """Returns the state before the first step, the same on every device of the mesh.
 
-    With several processes it is that of the first: others may have rounded differently.
+    With several processes all take the first one's numbers: others may have rounded differently.
     """
     params = jax.tree.map(jnp.copy, nnx.state(network))  # a step donates its state
     if jax.process_count() > 1:
@@ -81,7 +95,11 @@ def new_state(
 
 
 def make_train_step(
-    loss_fn, optimizer: optax.GradientTransformation, mesh: Mesh, accumulate: int = 1
+    loss_fn,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    accumulate: int = 1,
+    schedule: optax.Schedule | None = None,
 ):
     """Builds `train_step(state, frozen, batch) -> (state, metrics)`, batches split over `mesh`.
 
@@ -91,8 +109,9 @@ def make_train_step(
       loss_fn: `loss_fn(params, frozen, batch) -> (loss, metrics)`, means over the batch.
       optimizer: changes the parameters.
       mesh: of `make_mesh`.
-      accumulate: into how many parts each device's pictures are divided; gradients and metrics are
-        the means over the parts, which are worked on one after the other in the memory of one.
+      accumulate: number of parts of each device's pictures. The parts are computed one after the
+        other in the memory of one; gradients and metrics are means over them.
+      schedule: the learning rate by step that the optimizer has; it is then one of the metrics.
     """
     everywhere, split = NamedSharding(mesh, jax.P()), by_picture(mesh)
     shardings = dict(in_shardings=(everywhere, everywhere, split), out_shardings=everywhere)
@@ -121,6 +140,8 @@ def make_train_step(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics |= {"grad_norm": optax.tree.norm(grads)}
+        if schedule is not None:
+            metrics |= {"learning_rate": jnp.asarray(schedule(state.step), jnp.float32)}
         return TrainState(state.step + 1, params, opt_state), metrics
 
     return train_step

@@ -18,9 +18,9 @@ HEADS_FILE = "heads.safetensors"
 
 
 class Student(nnx.Module):
-    """A small encoder with a 1x1 convolution, a head, on each tap.
+    """A small encoder with a head, a 1x1 convolution, on each tap.
 
-    Called like an encoder it gives an estimate of the teacher's taps, with their channels.
+    Called like an encoder, it estimates the teacher's taps with the teacher's channels.
     """
 
     def __init__(self, encoder: Encoder, channels: dict[str, tuple[int, int]], *, rngs: nnx.Rngs):
@@ -47,7 +47,7 @@ def new_student(architecture: Architecture, teacher: Architecture, seed: int | N
 
 
 def load_student(directory: str | Path, dtype: str = "float32") -> Student:
-    """Opens a finished run of `distil`: encoder and heads, the encoder computing in `dtype`.
+    """Loads a finished run of `distil`: encoder and heads. The encoder computes in `dtype`.
 
     Raises:
       WeightsError: the run is not finished, or a file is damaged.

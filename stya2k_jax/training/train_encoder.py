@@ -10,40 +10,32 @@ import numpy as np
 from flax import nnx
 from jax.experimental import multihost_utils
 
-from stya2k_jax.conversion.normalized_vgg import normalise_encoder
-from stya2k_jax.data.opening import KINDS, open_sources
+from stya2k_jax.conversion.normalized_vgg import normalize_encoder
+from stya2k_jax.data.opening import KINDS
 from stya2k_jax.data.source import Source
 from stya2k_jax.data.unreadable import read_or_next
-from stya2k_jax.errors import UserError, WeightsError
+from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import TAPS, Architecture
 from stya2k_jax.network.encoder import CONVOLUTIONS, Encoder
 from stya2k_jax.pictures.arrays import to_float
 from stya2k_jax.pictures.resizing import crop_square
 from stya2k_jax.training import devices, loop, objective
 from stya2k_jax.training.narrow_encoder import narrow_encoder
-from stya2k_jax.training.run_directory import open_workdir, settings_of
+from stya2k_jax.training.recipe import named_in_errors
 from stya2k_jax.training.student import HEADS_FILE, Student, new_student
-from stya2k_jax.weights.model_files import (
-    ARCHITECTURE_FILE,
-    ENCODER_FILE,
-    PAINTER_FILE,
-    load_encoder,
-    save_encoder,
-    save_module,
-)
+from stya2k_jax.weights.model_files import load_encoder, save_encoder, save_module
 from stya2k_jax.weights.parameters import named_arrays, with_arrays
-from stya2k_jax.weights.run_checkpoints import Checkpoints
 
-FITTED_OVER = 40  # pictures of each folder, to which the student is fitted at the start
-FLOOR = 0.2  # of a layer's median: weaker channels are not made as strong as the rest
-NORMALISED_OVER = 128  # pictures of the content folder, whose mean activation becomes 1
-NORMALISED_PX = 256  # side of their squares
+FITTED_OVER = 40  # pictures of each folder; the student is fitted to them at the start
+FLOOR = 0.2  # times a layer's median: channels below it stay weaker than the rest
+NORMALIZED_OVER = 128  # contents, over which the mean activation becomes 1
+NORMALIZED_PX = 256  # side of their squares
 
 
 def make_loss(student: Student, teacher: Encoder):
     """Builds `loss_fn(params, frozen, batch)`: mean squared errors, summed over the five taps.
 
-    Contents and styles of the batch are both shown.
+    It shows contents and styles of the batch.
     """
     student_graph, teacher_graph = nnx.graphdef(student), nnx.graphdef(teacher)
 
@@ -67,8 +59,9 @@ def distil(
 
     Args:
       config: as `configs/encoder_mini.py` gives it.
-      workdir: receives what `loop.fit` writes and, at the end, `encoder.safetensors`, rescaled so
-        that every channel but the weak has a mean activation of 1 over contents, and the heads.
+      workdir: receives what `loop.fit` writes and, at the end, the heads and
+        `encoder.safetensors`. The encoder is rescaled: every channel that is not weak has a mean
+        activation of 1 over contents.
       allow_changes: config fields in which a run that goes on may differ from before.
 
     Returns:
@@ -77,46 +70,35 @@ def distil(
     Raises:
       UserError: a config field that makes no sense, or no teacher.
     """
-    workdir = Path(workdir).absolute()
-    loop.check_config(config)
-    devices.make_mesh(config.batch_size, config.accumulate)  # refuses what does not divide
-    collections = open_sources(config)
-    try:
-        teacher, teacher_architecture = load_encoder(config.encoder)
-    except WeightsError as error:
-        raise WeightsError(f"config.encoder: {error}") from error
-    architecture = Architecture(width=config.width, pooling=teacher_architecture.pooling)
+    run = loop.new_run(config, workdir)
+    options, sources = run.recipe.network, run.sources
+    with named_in_errors("encoder"):
+        teacher, teacher_architecture = load_encoder(options.encoder)
+    architecture = Architecture(width=options.width, pooling=teacher_architecture.pooling)
     if architecture.width > teacher_architecture.width:
         raise UserError(
-            f"config.width={config.width} is wider than the teacher, {teacher_architecture.width}; "
-            "a student has fewer channels."
+            f"config.width={options.width} is wider than the teacher, "
+            f"{teacher_architecture.width}; a student has fewer channels."
         )
-    settings = settings_of(config, collections, {"encoder": nnx.state(teacher)})
-    others = (ENCODER_FILE, ARCHITECTURE_FILE, PAINTER_FILE)
-    open_workdir(workdir, settings, others, allow_changes)
-    with Checkpoints(workdir, read_only=True) as checkpoints:
-        goes_on = checkpoints.latest() is not None
-    if goes_on:  # its numbers come from there
-        student = new_student(architecture, teacher_architecture, config.seed)
-    else:
-        student = start_student(architecture, teacher, teacher_architecture, collections)
-    task = loop.Task(
-        "student",
-        student,
-        make_loss(student, teacher),
-        {"teacher": nnx.state(teacher)},
-        lambda *_: None,  # features are not to be looked at
-    )
-    step, params = loop.fit(config, workdir, task, collections)
-    if step >= config.steps and jax.process_index() == 0:
-        student = rescaled(
-            nnx.merge(nnx.graphdef(student), devices.on_one_device(params)),
-            _some(collections[0], "content", NORMALISED_OVER),
-        )
-        save_module(workdir / HEADS_FILE, student.heads, teacher_architecture)
-        save_encoder(workdir, student.encoder, architecture)
-    if jax.process_count() > 1:  # the others' leaving would end the one that writes
-        multihost_utils.sync_global_devices("written")
+    frozen = {"teacher": nnx.state(teacher)}
+    with loop.begun(run, {"encoder": frozen["teacher"]}, allow_changes) as checkpoints:
+        if checkpoints.latest() is None:
+            student = start_student(architecture, teacher, teacher_architecture, sources)
+        else:  # its numbers come from there
+            student = new_student(architecture, teacher_architecture, options.seed)
+        loss_fn = make_loss(student, teacher)
+        # Features are not to be looked at.
+        task = loop.Task("student", student, loss_fn, frozen, lambda *_: None)
+        step, params = loop.fit(run, checkpoints, task)
+        if step >= run.recipe.optimizer.steps and jax.process_index() == 0:
+            student = rescaled(
+                nnx.merge(nnx.graphdef(student), devices.on_one_device(params)),
+                _some(sources[0], "content", NORMALIZED_OVER),
+            )
+            save_module(run.workdir / HEADS_FILE, student.heads, teacher_architecture)
+            save_encoder(run.workdir, student.encoder, architecture)
+        if jax.process_count() > 1:  # the others' leaving would end the one that writes
+            multihost_utils.sync_global_devices("written")
     return step
 
 
@@ -126,7 +108,7 @@ def start_student(
     teacher_architecture: Architecture,
     sources: Sequence[Source],
 ) -> Student:
-    """Returns a student that is fitted to the teacher layer by layer, on pictures of the sources.
+    """Returns a student fitted to the teacher layer by layer, on pictures of the sources.
 
     Args:
       architecture: of the student.
@@ -143,8 +125,11 @@ def start_student(
 
 
 def rescaled(student: Student, pictures: Iterable[np.ndarray]) -> Student:
-    """Gives every channel of the encoder a mean activation of 1, weak ones less; heads undo it."""
-    encoder, factors = normalise_encoder(student.encoder, pictures, FLOOR)
+    """Rescales the encoder's channels to a mean activation of 1, weak ones to less.
+
+    The heads undo this, so that the estimates stay.
+    """
+    encoder, factors = normalize_encoder(student.encoder, pictures, FLOOR)
     arrays = named_arrays(student.heads)
     for tap, conv in zip(TAPS, [n for n in CONVOLUTIONS if n.endswith("_1")], strict=True):
         arrays[f"{tap}.kernel"] = arrays[f"{tap}.kernel"] * factors[conv][:, None]
@@ -155,4 +140,4 @@ def rescaled(student: Student, pictures: Iterable[np.ndarray]) -> Student:
 def _some(source: Source, kind: str, count: int) -> Iterable[np.ndarray]:
     for i in np.linspace(0, len(source) - 1, min(len(source), count)).astype(int):
         image, _ = read_or_next(source, int(i), kind, source.__getitem__)
-        yield to_float(crop_square(image, NORMALISED_PX))
+        yield to_float(crop_square(image, NORMALIZED_PX))

@@ -10,13 +10,13 @@ import numpy as np
 
 from stya2k_jax.errors import UserError
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+CLIP_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 # FFmpeg's numbers (libavutil/pixfmt.h), the same as those of ITU-T H.273.
 BT709, _UNSPECIFIED, LIMITED_RANGE = 1, 2, 1
 
 
-class Colours(NamedTuple):
-    """How a player understands the numbers of a clip, in FFmpeg's numbering."""
+class ClipColors(NamedTuple):
+    """The meaning of a clip's numbers for a player, in FFmpeg's numbering."""
 
     primaries: int = _UNSPECIFIED
     transfer: int = _UNSPECIFIED
@@ -25,7 +25,7 @@ class Colours(NamedTuple):
 
 
 class ClipFormat(NamedTuple):
-    """What the stylized clip has in common with its source.
+    """What a stylized clip shares with its source.
 
     Attributes:
       height: of an upright frame in pixels.
@@ -34,7 +34,7 @@ class ClipFormat(NamedTuple):
       rate: frames per second, the mean where they vary.
       pixel_aspect: width to height of a stored pixel; None where it is not said.
       matrix: the display matrix, see `stya2k_jax.orientation`; None where there is none.
-      colours: of the 8-bit frames.
+      colors: of the 8-bit frames.
     """
 
     height: int
@@ -43,7 +43,7 @@ class ClipFormat(NamedTuple):
     rate: Fraction
     pixel_aspect: Fraction | None = None
     matrix: tuple[int, ...] | None = None
-    colours: Colours = Colours()
+    colors: ClipColors = ClipColors()
 
 
 class Frame(NamedTuple):
@@ -63,8 +63,8 @@ class Frame(NamedTuple):
 
 
 def is_clip(path: str | os.PathLike) -> bool:
-    """Tells a clip by its suffix."""
-    return Path(path).suffix.lower() in SUFFIXES
+    """Returns whether a path has the suffix of a clip."""
+    return Path(path).suffix.lower() in CLIP_SUFFIXES
 
 
 def scaled_size(height: int, width: int, size_px: int) -> tuple[int, int]:

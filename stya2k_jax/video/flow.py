@@ -1,10 +1,10 @@
-"""Where flow comes from: files of known flow, or OpenCV's estimate."""
+"""Optical flow, as OpenCV estimates it."""
 
 import numpy as np
 
 from stya2k_jax.errors import UserError
 
-SMALLEST_PX = 16  # of a frame for DIS, which crashes on flatter ones
+SMALLEST_FLOW_PX = 16  # smallest side of a frame for DIS, which crashes below it
 
 
 def estimate_flow(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -26,10 +26,10 @@ def estimate_flow(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
         raise UserError(
             "Flow needs OpenCV; install it with: pip install 'stya2k-jax[evaluate]'"
         ) from error
-    if min(frame.shape[:2]) < SMALLEST_PX:
+    if min(frame.shape[:2]) < SMALLEST_FLOW_PX:
         raise UserError(
             f"flow of frames of {frame.shape[1]}x{frame.shape[0]} cannot be estimated; it needs "
-            f"{SMALLEST_PX} pixels a side."
+            f"{SMALLEST_FLOW_PX} pixels a side."
         )
     grey = (cv2.cvtColor(np.ascontiguousarray(x), cv2.COLOR_RGB2GRAY) for x in (frame, other))
     return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)

@@ -11,7 +11,7 @@ import numpy as np
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.arrays import write_png
-from stya2k_jax.pictures.reading import find_pictures, read_picture
+from stya2k_jax.pictures.reading import find_pictures, read_layers
 from stya2k_jax.video.clip_format import ClipFormat, Frame, scaled_size
 
 
@@ -51,6 +51,8 @@ class FolderReader:
         self.expected = len(self._files)
         self.has_sound = False
         self.notes: list[str] = []
+        if self._has_alpha:
+            self.notes.append(f"{path} has transparency, which the result lacks.")
 
     def __enter__(self) -> "FolderReader":
         return self
@@ -75,7 +77,8 @@ class FolderReader:
             yield Frame(pixels, pts=i, duration=1, name=file.stem)
 
     def _read(self, file: Path) -> np.ndarray:
-        image = read_picture(file)
+        image, alpha = read_layers(file)
+        self._has_alpha = alpha is not None
         height, width = scaled_size(image.height, image.width, self._size_px)
         return np.asarray(image.resize((width, height)))  # bicubic; a copy where nothing changes
 

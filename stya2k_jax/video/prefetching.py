@@ -1,4 +1,4 @@
-"""A thread that reads ahead, by so many items and no more."""
+"""A thread that reads a bounded number of items ahead."""
 
 import threading
 from collections.abc import Iterator
@@ -11,9 +11,8 @@ T = TypeVar("T")
 def prefetched(items: Iterator[T], depth: int) -> Iterator[T]:
     """Yields the items; a thread of its own makes them, up to `depth` ahead.
 
-    The item that the thread is making counts: no more than `depth` exist that have not been
-    yielded. An error of `items` is raised here, after what came before it. Closing this iterator
-    ends the thread.
+    At most `depth` items exist that have not been yielded, including the one being made. An error
+    of `items` is raised here, after the items before it. Closing this iterator ends the thread.
     """
     room, made, closed = threading.Semaphore(depth), SimpleQueue(), threading.Event()
 

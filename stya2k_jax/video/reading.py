@@ -1,4 +1,4 @@
-"""Reading the frames of a clip, one after the other, with all that a copy has to keep."""
+"""Reading a clip frame by frame, with everything that a copy has to keep."""
 
 import os
 from collections import Counter, deque
@@ -12,10 +12,10 @@ import numpy as np
 from stya2k_jax.errors import UserError
 from stya2k_jax.video.clip_format import (
     BT709,
+    CLIP_SUFFIXES,
     LIMITED_RANGE,
-    SUFFIXES,
+    ClipColors,
     ClipFormat,
-    Colours,
     Frame,
     exact_conversion,
     file_url,
@@ -55,7 +55,7 @@ class ClipReader:
         """
         self._path, self._av = Path(path), import_av()
         if not self._path.is_file():
-            raise UserError(f"{path} does not exist; give a clip ({', '.join(SUFFIXES)}).")
+            raise UserError(f"{path} does not exist; give a clip ({', '.join(CLIP_SUFFIXES)}).")
         try:
             self._container = self._av.open(file_url(path), metadata_errors="ignore")
         except self._av.FFmpegError as error:
@@ -115,27 +115,30 @@ class ClipReader:
         if picture is None:
             raise UserError(f"{self._path} holds no frame.")
         self._size = scaled_size(picture.height, picture.width, size_px)
-        colours = Colours(
+        colors = ClipColors(
             int(picture.color_primaries),
             int(picture.color_trc),
             int(picture.colorspace),
             int(picture.color_range),
         )
-        self._is_hdr = colours.transfer in _HDR_TRANSFERS
-        if self._is_hdr or colours.matrix not in _YUV_MATRICES:  # such as RGB, which MP4 has not
-            colours = Colours(BT709, BT709, BT709, LIMITED_RANGE)
+        self._is_hdr = colors.transfer in _HDR_TRANSFERS
+        if self._is_hdr or colors.matrix not in _YUV_MATRICES:  # such as RGB, which MP4 has not
+            colors = ClipColors(BT709, BT709, BT709, LIMITED_RANGE)
         matrix = picture.side_data.get("DISPLAYMATRIX")
         matrix = None if matrix is None else tuple(np.frombuffer(matrix, np.int32).tolist())
         height, width = to_upright(np.empty(self._size), matrix).shape
         rate = video.average_rate or video.guessed_rate or Fraction(25)
         self.format = ClipFormat(
-            height, width, video.time_base, rate, video.sample_aspect_ratio, matrix, colours
+            height, width, video.time_base, rate, video.sample_aspect_ratio, matrix, colors
         )
         self.expected = video.frames or None
         if not self.expected and self._container.duration:
-            self.expected = round(self._container.duration * rate / self._av.time_base)
+            self.expected = round(self._duration() * rate / self._av.time_base)
         self.has_sound = bool(streams.audio)
         self.notes = [*self._left_out()]
+        has_alpha = any(part.is_alpha for part in picture.format.components)
+        if has_alpha or video.metadata.get("alpha_mode") == "1":
+            self.notes.append(f"{self._path.name} has transparency, which the result lacks.")
         if self._is_hdr:
             self.notes.append(f"{self._path.name} is HDR; the result is not (BT.709, 8 bits).")
 
@@ -198,7 +201,14 @@ class ClipReader:
         if not self._container.duration:
             return 0.0
         start = self._container.start_time or 0
-        return (start + 0.98 * self._container.duration) / self._av.time_base - 0.25
+        return (start + 0.98 * self._duration()) / self._av.time_base - 0.25
+
+    def _duration(self) -> int:
+        """Returns how long the clip is, in units of `av.time_base`."""
+        start = self._container.start_time or 0
+        # Matroska and WebM count from 0, not from the first frame.
+        counts_from_0 = "matroska" in self._container.format.name and start > 0
+        return max(self._container.duration - (start if counts_from_0 else 0), 0)
 
     def _pixels(self, picture: Any) -> np.ndarray:
         from av.video.reformatter import ColorPrimaries, ColorTrc

@@ -9,8 +9,8 @@ trails behind what moves.
 import numpy as np
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.video.flow import estimate_flow
-from stya2k_jax.video.warping import known_points, occluded
+from stya2k_jax.video.flow import SMALLEST_FLOW_PX, estimate_flow
+from stya2k_jax.video.warping import known_points, occluded, warp
 
 # Difference of the content, of 255, at which trust has fallen to 1/e. Noise and compression stay
 # below it.
@@ -19,7 +19,6 @@ CHANGE = 12.0
 # frames of three real clips, three frames apart, and 0.02 or less between different pictures.
 CUT = 0.15
 SPREAD_PX = 1.5  # over which trust is blurred: points that differ from theirs would be specks
-SMALLEST_PX = 16  # side of a frame of which OpenCV can estimate flow
 
 
 class Smoother:
@@ -56,12 +55,12 @@ class Smoother:
           The smoothed frame, uint8 `[H, W, 3]`.
 
         Raises:
-          UserError: a side has less than `SMALLEST_PX` pixels.
+          UserError: a side has less than `SMALLEST_FLOW_PX` pixels.
         """
-        if min(content.shape[:2]) < SMALLEST_PX:
+        if min(content.shape[:2]) < SMALLEST_FLOW_PX:
             raise UserError(
                 f"Frames of {content.shape[1]}x{content.shape[0]} are too small for smoothing: it "
-                f"takes {SMALLEST_PX} pixels a side. Set smoothing to 0."
+                f"takes {SMALLEST_FLOW_PX} pixels a side. Set smoothing to 0."
             )
         smoothed = stylized.astype(np.float32)
         if self._before is not None:
@@ -69,7 +68,7 @@ class Smoother:
             flow = estimate_flow(content, content_before)
             trust = self._trust(content, content_before, flow)
             if trust.mean() >= CUT:
-                moved = self._fetch(smoothed_before, flow, self._cv2.INTER_CUBIC)
+                moved = self._moved(smoothed_before, flow)
                 smoothed += self._strength * trust[..., None] * (moved - smoothed)
         self._before = content, smoothed  # not rounded: small steps add up
         return np.clip(np.round(smoothed), 0, 255).astype(np.uint8)
@@ -77,18 +76,15 @@ class Smoother:
     def _trust(self, content: np.ndarray, before: np.ndarray, flow: np.ndarray) -> np.ndarray:
         """Returns how surely each point is what the flow leads to, in [0, 1], `[H, W]`."""
         sure = known_points(flow, occluded(flow, estimate_flow(before, content)))
-        moved = self._fetch(before, flow, self._cv2.INTER_LINEAR)
-        change = np.abs(content - moved).mean(axis=2)
+        change = np.abs(content - warp(before, flow)[0]).mean(axis=2)
         trust = np.where(sure, np.exp(-((change / CHANGE) ** 2)), 0).astype(np.float32)
         return self._cv2.GaussianBlur(trust, (0, 0), SPREAD_PX)
 
-    def _fetch(self, picture: np.ndarray, flow: np.ndarray, interpolation: int) -> np.ndarray:
-        """Does what `warping.warp` does, also bicubically.
+    def _moved(self, picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
+        """Fetches points as `warp` does, but bicubically.
 
-        A frame is moved many times, and bilinear blurs it each time.
+        A frame is moved many times, and bilinear interpolation blurs it each time.
         """
-        height, width = flow.shape[:2]
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        return self._cv2.remap(
-            picture.astype(np.float32), x + flow[..., 0], y + flow[..., 1], interpolation
-        )
+        rows, columns = np.indices(flow.shape[:2], np.float32)
+        x, y = columns + flow[..., 0], rows + flow[..., 1]
+        return self._cv2.remap(picture, x, y, self._cv2.INTER_CUBIC)

@@ -14,14 +14,15 @@ from tqdm import tqdm
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.stopping import StopRequest
-from stya2k_jax.video.clip_format import SUFFIXES, Frame, is_clip
+from stya2k_jax.video.clip_format import CLIP_SUFFIXES, Frame, is_clip
 from stya2k_jax.video.frame_folders import FolderReader, FolderWriter
 from stya2k_jax.video.prefetching import prefetched
 from stya2k_jax.video.reading import ClipReader
 from stya2k_jax.video.smoothing import Smoother
-from stya2k_jax.video.writing import FORMATS, ClipWriter
+from stya2k_jax.video.writing import CONTAINERS, ClipWriter
 
 DEFAULT_FPS = 25
+PARTIAL = ".partial"  # ends the name of a result until it is whole
 # tqdm's own but for frames per second where it would give seconds per frame.
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
 
@@ -29,11 +30,11 @@ Paint = Callable[[np.ndarray], np.ndarray]
 
 
 class StylizedClip(NamedTuple):
-    """What came out.
+    """The result of `stylize_clip`.
 
     Attributes:
       path: the file or folder.
-      frames: how many.
+      frames: number of frames.
       notes: sentences about what it lacks of its source.
     """
 
@@ -59,7 +60,7 @@ def stylize_clip(
     """Stylizes a clip, with a progress bar.
 
     Kept are the number of frames, their times (also varying ones), size, display rotation, shape of
-    pixels and colours, and every sound stream bit for bit; see `ClipReader` for what happens to
+    pixels and colors, and every sound stream bit for bit; see `ClipReader` for what happens to
     10-bit and HDR clips, and `ClipWriter` for the file. Frames are painted upright. Memory does not
     grow with the clip.
 
@@ -78,7 +79,7 @@ def stylize_clip(
       fps: frames per second of a folder, 25 if not given; a clip file has its own times.
 
     Returns:
-      What came out.
+      The result.
 
     Raises:
       Stopped: by a signal; names the partial result.
@@ -86,7 +87,7 @@ def stylize_clip(
         cannot be. What was painted before the damage is in the partial result, which is named.
     """
     source, output = Path(source), Path(output)
-    partial = output.with_name(f"{output.stem}.partial{output.suffix}")
+    partial = output.with_name(f"{output.stem}{PARTIAL}{output.suffix}")
     _check(source, output, partial, batch, size_px, fps)
     smooth = Smoother(smoothing) if smoothing else None
     with _reader(source, size_px, fps) as reader:
@@ -114,7 +115,7 @@ def stylize_clip(
             raise
         os.replace(partial, output)
         notes = list(reader.notes)
-        if reader.has_sound and output.suffix.lower() not in FORMATS:
+        if reader.has_sound and output.suffix.lower() not in CONTAINERS:
             notes.append(f"The sound of {source.name} is left out: a folder of frames holds none.")
         return StylizedClip(output, writer.written, tuple(notes))
 
@@ -133,18 +134,20 @@ def _check(
     if not source.exists():
         raise UserError(f"{source} does not exist; give a clip or a folder of frames.")
     if source.is_file() and not is_clip(source):  # FFmpeg would take a photograph for a clip
-        raise UserError(f"{source} is no clip: its name ends in none of {', '.join(SUFFIXES)}.")
+        raise UserError(
+            f"{source} is no clip: its name ends in none of {', '.join(CLIP_SUFFIXES)}."
+        )
     if fps is not None and not source.is_dir():
         raise UserError(f"fps is {fps}, but {source} has times of its own; give fps for a folder.")
     for path in (output, partial):
         if path.exists() and path.samefile(source):
             raise UserError(f"{source} would be overwritten; give the result another name.")
-    if output.suffix.lower() in FORMATS:
+    if output.suffix.lower() in CONTAINERS:
         if output.is_dir():
             raise UserError(f"{output} is a folder; give the result another name.")
     elif output.suffix:
         raise UserError(
-            f"{output} cannot be written: give a name that ends in {', '.join(FORMATS)}, or one "
+            f"{output} cannot be written: give a name that ends in {', '.join(CONTAINERS)}, or one "
             "without a dot, which becomes a folder of frames."
         )
     elif output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -161,13 +164,13 @@ def _writer(
     path: Path, reader: ClipReader | FolderReader, source: Path
 ) -> ClipWriter | FolderWriter:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() in FORMATS:
+    if path.suffix.lower() in CONTAINERS:
         return ClipWriter(path, reader.format, source if reader.has_sound else None)
     return FolderWriter(path)
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
-    """Yields frames by so many, at last fewer; those before damage are yielded before its error."""
+    """Yields lists of `size` frames, the last one shorter, before an error of reading is raised."""
     error = None
     while error is None:
         some: list[Frame] = []
@@ -198,7 +201,7 @@ def _write(
 
 
 def _painted(paint: Paint, pixels: Sequence[np.ndarray], batch: int) -> np.ndarray:
-    """Paints frames, filled up to a whole batch so that all batches have one shape."""
+    """Paints frames; a short batch is filled up, so that all batches have one shape."""
     filled = np.stack([*pixels, *[pixels[-1]] * (batch - len(pixels))])
     painted = np.asarray(paint(filled))
     if painted.shape != filled.shape or painted.dtype != np.uint8:

@@ -1,4 +1,4 @@
-"""Warping errors of stylized clips: does a point keep its look while it moves?
+"""Warping by optical flow, and where flow can be trusted.
 
 A flow `[H, W, 2]` holds, for each point of a frame, where it is in another frame: u to the right
 and v downwards, in pixels.
@@ -7,6 +7,7 @@ and v downwards, in pixels.
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 
 def warp(picture: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -20,17 +21,19 @@ def warp(picture: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]
       The picture as seen from this frame, float64 `[H, W, c]`, and where that is known: False for
       points that are outside of it.
     """
+    (x, y), inside = _places(flow)
+    # Outside any value will do, but it must lie in the picture.
+    places = np.where(inside, (y, x), 0)
+    channels = np.moveaxis(np.asarray(picture, np.float64), 2, 0)
+    return np.stack([map_coordinates(c, places, order=1) for c in channels], axis=2), inside
+
+
+def _places(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns where the flow leads, x and y `[2, H, W]`, and whether that is inside the frame."""
     height, width = flow.shape[:2]
-    rows, columns = np.mgrid[:height, :width]
-    x, y = columns + flow[..., 0].astype(np.float64), rows + flow[..., 1].astype(np.float64)
+    x, y = np.moveaxis(flow.astype(np.float64), 2, 0) + np.mgrid[:height, :width][::-1]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    x, y = np.where(inside, x, 0), np.where(inside, y, 0)
-    left, top = (np.minimum(np.floor(z), n - 1).astype(int) for z, n in ((x, width), (y, height)))
-    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    dx, dy = (x - left)[..., None], (y - top)[..., None]
-    above = (1 - dx) * picture[top, left] + dx * picture[top, right]
-    below = (1 - dx) * picture[bottom, left] + dx * picture[bottom, right]
-    return (1 - dy) * above + dy * below, inside
+    return np.stack([x, y]), inside
 
 
 def occluded(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
@@ -57,7 +60,7 @@ def occluded(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
 
 def known_points(flow: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
     """Returns the mask M of the errors, `[H, W]`: inside the other frame and not hidden in it."""
-    _, inside = warp(np.zeros((*flow.shape[:2], 1)), flow)
+    _, inside = _places(flow)
     return inside if hidden is None else inside & ~hidden
 
 

@@ -1,4 +1,4 @@
-"""Writing a stylized clip beside the sound of its source; it can be played at any moment."""
+"""Writing a stylized clip with the sound of its source; the file plays while it grows."""
 
 import math
 import os
@@ -12,8 +12,8 @@ import numpy as np
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.video.clip_format import (
+    ClipColors,
     ClipFormat,
-    Colours,
     Frame,
     exact_conversion,
     file_url,
@@ -22,7 +22,7 @@ from stya2k_jax.video.clip_format import (
 from stya2k_jax.video.orientation import to_stored
 
 # Suffix to FFmpeg's name of the format; left to guess, it would take .m4v for a bare stream.
-FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 # Each frame is a fragment of the file as soon as it is written, and the last one leaves an ordinary
 # file behind. `delay_moov` keeps the sound's start, which is before 0 where its encoder primes.
@@ -48,7 +48,7 @@ class ClipWriter:
 
     The file is fragmented while it grows, so that it plays up to the last frame if the program is
     killed, and an ordinary one when closed. Size, times, display matrix, shape of pixels and
-    colours are the source's. Pixels are 4:2:0, which plays everywhere; a frame with an odd side is
+    colors are the source's. Pixels are 4:2:0, which plays everywhere; a frame with an odd side is
     4:4:4, since 4:2:0 has none, which some players cannot show.
 
     Attributes:
@@ -61,7 +61,7 @@ class ClipWriter:
         """Opens the file; what was there is lost.
 
         Args:
-          path: ends in one of `FORMATS`. In an .mkv times are rounded to milliseconds.
+          path: ends in one of `CONTAINERS`. In an .mkv times are rounded to milliseconds.
           clip: what is written.
           sound: a clip whose sound streams are copied; None writes none.
 
@@ -71,7 +71,7 @@ class ClipWriter:
         self._path, self._clip = Path(path), clip
         self.written, self._begun = 0, False
         av = self._av = import_av()
-        kind = FORMATS[self._path.suffix.lower()]
+        kind = CONTAINERS[self._path.suffix.lower()]
         self._source = None if sound is None else av.open(file_url(sound), metadata_errors="ignore")
         heard = [] if self._source is None else list(self._source.streams.audio)
         options = {"flush_packets": "1", **_ALWAYS_PLAYABLE[kind]}
@@ -95,8 +95,8 @@ class ClipWriter:
         picture = self._reformatter.reformat(
             self._av.VideoFrame.from_ndarray(stored, format="rgb24"),
             format=self._video.pix_fmt,
-            dst_colorspace=_swscale_matrix(self._clip.colours),
-            dst_color_range="JPEG" if self._clip.colours.range == _FULL_RANGE else "MPEG",
+            dst_colorspace=_swscale_matrix(self._clip.colors),
+            dst_color_range="JPEG" if self._clip.colors.range == _FULL_RANGE else "MPEG",
             interpolation=exact_conversion(),
         )
         picture.pts, picture.duration = frame.pts, frame.duration
@@ -141,9 +141,9 @@ class ClipWriter:
         context.flags |= Flags.frame_duration  # the last frame has no other to end it
         if clip.pixel_aspect:
             context.sample_aspect_ratio = clip.pixel_aspect
-        colours = clip.colours
-        context.color_primaries, context.color_trc = colours.primaries, colours.transfer
-        context.colorspace, context.color_range = colours.matrix, colours.range
+        colors = clip.colors
+        context.color_primaries, context.color_trc = colors.primaries, colors.transfer
+        context.colorspace, context.color_range = colors.matrix, colors.range
         video.set_display_matrix(clip.matrix)
         return video
 
@@ -196,7 +196,7 @@ class ClipWriter:
                 raise
             raise UserError(
                 f"{self._path} cannot be written: FFmpeg says {error.strerror!r}. Another kind of "
-                f"file may do: {', '.join(FORMATS)}."
+                f"file may do: {', '.join(CONTAINERS)}."
             ) from error
 
     def _close_source(self) -> None:
@@ -210,7 +210,7 @@ def _common_timescale(bases: list[Fraction]) -> int:
     return common if common <= _LARGEST_TIMESCALE else bases[0].denominator
 
 
-def _swscale_matrix(colours: Colours) -> str:
+def _swscale_matrix(colors: ClipColors) -> str:
     """Returns PyAV's name of a YUV matrix; what is not said is BT.601, as FFmpeg reads it."""
     names = {1: "ITU709", 4: "FCC", 7: "SMPTE240M", 9: "BT2020", 10: "BT2020"}
-    return names.get(colours.matrix, "ITU601")
+    return names.get(colors.matrix, "ITU601")

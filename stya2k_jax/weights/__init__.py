@@ -1,4 +1,4 @@
-"""The numbers of a network: their names, the files that hold them, and `load`.
+"""The weights of a network: their names, their files, and `load`.
 
 Read parameters, model_files, run_checkpoints (the only file that imports Orbax), loading. The
 shipped a2k-mini lies in `pretrained`.

@@ -1,4 +1,4 @@
-"""Opening a model: the one that comes along, converted weights or a training run."""
+"""Load a model: the bundled a2k-mini, converted weights, or a training run."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from flax import nnx
 
 from stya2k_jax.errors import WeightsError
-from stya2k_jax.network.model import StyA2K, assemble, new_painter
+from stya2k_jax.network.architecture import Architecture
+from stya2k_jax.network.model import Painter, StyA2K, assemble, new_painter
 from stya2k_jax.weights.model_files import (
     ARCHITECTURE_FILE,
     PAINTER_FILE,
@@ -21,7 +22,7 @@ MINI_FILE = Path(__file__).parent / "pretrained" / "a2k_mini.safetensors"
 
 
 def load(checkpoint: str | Path = MINI, **changes: Any) -> StyA2K:
-    """Opens a model.
+    """Loads a model.
 
     Args:
       checkpoint: a directory of `convert_vgg.py`, a run of `train.py` (at its newest checkpoint), a
@@ -30,6 +31,7 @@ def load(checkpoint: str | Path = MINI, **changes: Any) -> StyA2K:
       **changes: fields of the architecture to override, such as `dtype="bfloat16"`.
 
     Raises:
+      UserError: a field that an architecture does not have, or a value that it cannot have.
       WeightsError: nothing there, an encoder without a painter, damaged files, or another
         network's.
     """
@@ -64,12 +66,12 @@ def load(checkpoint: str | Path = MINI, **changes: Any) -> StyA2K:
     return assemble(architecture, encoder, painter)
 
 
-def _newest_painter(directory: Path, architecture):
+def _newest_painter(directory: Path, architecture: Architecture) -> Painter:
     # Orbax takes seconds to import and only runs need it.
     from stya2k_jax.weights.run_checkpoints import Checkpoints
 
     graph, template = nnx.split(new_painter(architecture))
-    with Checkpoints(directory, read_only=True) as checkpoints:
+    with Checkpoints(directory, read_only=True, unread=["training"]) as checkpoints:
         step = checkpoints.latest()
         if step is None:
             raise WeightsError(f"{directory} has no whole checkpoint yet; train longer.")

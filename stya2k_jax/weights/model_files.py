@@ -1,10 +1,11 @@
-"""Modules to and from named arrays, and the safetensors files that hold them.
+"""Writes modules to safetensors files and reads them back.
 
 A model directory has `encoder.safetensors` and, when it holds more than an encoder,
 `painter.safetensors`; a model file has both in one. Each file carries the architecture it belongs
 to in its header.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 from flax import nnx
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
-from stya2k_jax.errors import WeightsError
+from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.files.atomic import write_whole
+from stya2k_jax.files.json_files import write_json
 from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.network.encoder import Encoder
 from stya2k_jax.network.model import Painter, StyA2K, new_encoder, new_painter
@@ -83,28 +85,52 @@ def load_model_file(path: Path, **changes: Any) -> StyA2K:
 
 def save_architecture(directory: Path, architecture: Architecture) -> None:
     """Writes `architecture.json`, whole or not at all."""
-    text = json.dumps(architecture.as_dict(), indent=2) + "\n"
-    write_whole(Path(directory) / ARCHITECTURE_FILE, lambda name: Path(name).write_text(text))
+    write_json(Path(directory) / ARCHITECTURE_FILE, architecture.as_dict())
 
 
 def load_architecture(directory: Path, **changes: Any) -> Architecture:
     """Reads `architecture.json`; arguments and errors as `load_encoder`."""
     path = Path(directory) / ARCHITECTURE_FILE
     try:
-        return Architecture(**(json.loads(path.read_text()) | changes))
-    except (OSError, TypeError, json.JSONDecodeError) as error:
+        text = path.read_bytes()
+        return _changed(_parse(text), changes)
+    except (OSError, _NoArchitecture) as error:
         raise WeightsError(
             f"{path} cannot be read ({error}); the directory is not one that train.py made."
         ) from error
 
 
+class _NoArchitecture(ValueError):
+    """A text that describes no architecture."""
+
+
+def _parse(text: str | bytes) -> Architecture:
+    try:
+        return Architecture(**json.loads(text))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise _NoArchitecture(str(error)) from error
+
+
+def _changed(architecture: Architecture, changes: dict[str, Any]) -> Architecture:
+    names = architecture.as_dict().keys()
+    for name in changes.keys() - names:
+        raise UserError(
+            f"load({name}=...): an architecture has no such field; choose among {', '.join(names)}."
+        )
+    return dataclasses.replace(architecture, **changes)
+
+
 def save_module(
-    path: Path, module: nnx.Module, architecture: Architecture, dtype: type = np.float32
+    path: Path,
+    module: nnx.Module,
+    architecture: Architecture,
+    dtype: type[np.floating] = np.float32,
 ) -> None:
     """Writes a module's parameters as safetensors, rounded to `dtype`; the whole file or none."""
     metadata = {"format": "stya2k_jax", "architecture": json.dumps(architecture.as_dict())}
     arrays = {name: array.astype(dtype) for name, array in named_arrays(module).items()}
-    write_whole(path, lambda name: save_file(arrays, name, metadata))
+    data = save(arrays, metadata)  # `save_file` would not say that the disk is full
+    write_whole(path, lambda name: Path(name).write_bytes(data))
 
 
 def read_arrays(path: Path, **changes: Any) -> tuple[dict[str, np.ndarray], Architecture]:
@@ -113,15 +139,15 @@ def read_arrays(path: Path, **changes: Any) -> tuple[dict[str, np.ndarray], Arch
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, AttributeError, TypeError) as error:  # AttributeError: float8
         raise WeightsError(
             f"{path} cannot be read ({error}). Make it again with convert_vgg.py."
         ) from error
     try:
-        fields = json.loads(metadata["architecture"])
-        return arrays, Architecture(**(fields | changes))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        architecture = _parse(metadata["architecture"])
+    except (KeyError, _NoArchitecture) as error:
         raise WeightsError(
             f"{path} does not say which architecture it is for; it was not written by "
             "stya2k_jax. Convert PyTorch files with convert_vgg.py."
         ) from error
+    return arrays, _changed(architecture, changes)

@@ -3,29 +3,23 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from flax import nnx
 
 from stya2k_jax.errors import WeightsError
+from stya2k_jax.files.digests import digest_of_bytes
 from stya2k_jax.network.model import StyA2K
 
-
-def weights_digest(model: StyA2K) -> str:
-    """Returns the first 16 digits of a sha256 over a model's architecture and parameters."""
-    found = hashlib.sha256(repr(model.architecture).encode())
-    for module in (model.encoder, model.painter):
-        for name, array in sorted(named_arrays(module).items()):
-            found.update(name.encode() + array.tobytes())
-    return found.hexdigest()[:16]
+Module = TypeVar("Module", bound=nnx.Module)
 
 
 def fingerprint_of_model(model: StyA2K) -> str:
     """Returns the SHA-256 of a model's architecture and numbers, in hex digits."""
     text = json.dumps(model.architecture.as_dict(), sort_keys=True)
-    return hashlib.sha256((text + fingerprint(nnx.state(model, nnx.Param))).encode()).hexdigest()
+    return digest_of_bytes((text + fingerprint(nnx.state(model, nnx.Param))).encode())
 
 
 def fingerprint(tree: Any) -> str:
@@ -33,7 +27,7 @@ def fingerprint(tree: Any) -> str:
     digest = hashlib.sha256()
     for name, leaf in named_leaves(tree):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(leaf))
+        digest.update(np.ascontiguousarray(leaf).data)
     return digest.hexdigest()
 
 
@@ -47,7 +41,7 @@ def parameter_shapes(module: nnx.Module) -> dict[str, tuple[int, ...]]:
     return {name: leaf.shape for name, leaf in named_leaves(nnx.state(module, nnx.Param))}
 
 
-def with_arrays(module: nnx.Module, arrays: Mapping[str, np.ndarray], origin: str) -> nnx.Module:
+def with_arrays(module: Module, arrays: Mapping[str, np.ndarray], origin: str) -> Module:
     """Returns the module holding these parameters, all of them or none.
 
     Args:
@@ -87,9 +81,9 @@ def differences(
 
 
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    """Returns a pytree's leaves with their paths as names, such as `"color.kernel"`."""
+    """Returns a pytree's leaves with their names, such as `"color.kernel"`."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    # Where a path leads into a Variable, its last step says only "value" and is left out.
+    # The path into a Variable ends in "value", which is left out.
     return [
         (jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value"), leaf)
         for path, leaf in leaves

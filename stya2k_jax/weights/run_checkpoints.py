@@ -1,13 +1,14 @@
-"""Training checkpoints with Orbax: what is learned, the optimizer, the step and the input position.
+"""Training checkpoints with Orbax: the trained network, the optimizer and the step.
 
-A checkpoint is a directory `checkpoints/STEP` that Orbax has written and that has a manifest, which
-is written last. Whatever else lies there, cut off or damaged, is not used. The encoder never
-changes and is not in them: it lies once in the run's directory.
+A checkpoint is a directory `checkpoints/STEP`. Orbax writes it, and a manifest is added last. What
+was cut off or damaged is not used. The encoder never changes: it lies once in the run's directory,
+and in no checkpoint.
 """
 
+import itertools
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from stya2k_jax.files import directory_manifest as manifest
 from stya2k_jax.weights.parameters import named_leaves
 
 FOLDER = "checkpoints"
-DAMAGED_FOLDER = "checkpoints_damaged"
+DAMAGED_FOLDER = "damaged"  # inside, because `checkpoints` may be a link to another disk
 _TEMPORARY = ".orbax-checkpoint-tmp"  # Orbax's suffix of a directory that is being written
 _NONE, _FAILED = -1, -2  # instead of a step
 
@@ -30,17 +31,17 @@ logger = logging.getLogger(__name__)
 
 
 class CheckpointError(UserError):
-    """A checkpoint could not be written; says which, where, why, and which one is whole."""
+    """A checkpoint cannot be written; says which, where, why, and which one is whole."""
 
 
 class Checkpoints:
-    """The checkpoints of one run, by step. Use as a context manager: leaving waits for saves.
+    """The checkpoints of one run, by step. It is a context manager: leaving it waits for saves.
 
-    In a run of several processes, which share the file system, each calls the same methods in the
-    same order; the first process looks after the manifests and tells the others.
+    Several processes of a run share the file system, and call the same methods in the same order.
+    The first process handles the manifests and tells the others.
 
-    Once a save has failed, `save`, `check` and `wait` raise its `CheckpointError`, and so does
-    leaving the context unless another error is on its way.
+    After a failed save, `save`, `check` and `wait` raise its `CheckpointError`. So does leaving the
+    context, unless another exception is being raised.
     """
 
     def __init__(
@@ -49,18 +50,20 @@ class Checkpoints:
         keep: int | None = None,
         keep_every: int | None = None,
         read_only: bool = False,
+        unread: Sequence[str] = (),
     ):
         """Refers to `workdir/checkpoints`; nothing is read or made yet.
 
         Args:
           workdir: the run's directory.
           keep: how many of the latest stay (None: all).
-          keep_every: steps that this divides stay as well (None: no others).
-          read_only: leaves what a save in progress, or one cut off, has left behind.
+          keep_every: multiples of this step stay as well (None: no others).
+          read_only: moves and deletes nothing.
+          unread: items that will not be restored, whose bytes need not be compared.
         """
         self.directory = Path(workdir).absolute() / FOLDER
-        self._damaged = Path(workdir).absolute() / DAMAGED_FOLDER
-        self._keep, self._keep_every, self._read_only = keep, keep_every, read_only
+        self._keep, self._keep_every = keep, keep_every
+        self._read_only, self._unread = read_only, unread
         self._opened = False
         self._latest: int | None = None
         self._saving: tuple[int, Future] | None = None
@@ -74,7 +77,7 @@ class Checkpoints:
         try:
             if kind is None:
                 self.wait()
-            elif self._saving:  # it may be whole yet, but must not hide the error on its way
+            elif self._saving:  # let it finish, but do not replace the exception
                 step, future = self._saving
                 if error := future.exception():
                     logger.error("%s", self._failure(step, error))
@@ -84,27 +87,23 @@ class Checkpoints:
     def latest(self) -> int | None:
         """Returns the step of the newest whole checkpoint, or None.
 
-        The first call compares files with manifests, from the newest step down. It names what is
-        damaged or cut off in a warning and, unless `read_only`, moves it to
-        `workdir/checkpoints_damaged`. A save counts once it has been waited for.
+        The first call compares files with manifests, from the newest step down. A warning names
+        damaged steps; unless `read_only`, they are moved to `workdir/checkpoints/damaged`. A save
+        counts after `wait`.
 
         Raises:
-          CheckpointError: the directory cannot be made, or what is damaged not be moved.
+          CheckpointError: the directory cannot be made, or a damaged step cannot be moved.
         """
         if not self._opened:
             step = self._agree(self._open)
             self._latest, self._opened = None if step == _NONE else step, True
         return self._latest
 
-    def items(self, step: int) -> list[str]:
-        """Returns the names of what a checkpoint holds."""
-        return sorted(ocp.checkpointables_metadata(self._path(step)).metadata)
-
     def save(self, step: int, **items: Any) -> None:
-        """Starts saving pytrees of arrays under their names; returns before the disk is done.
+        """Starts saving pytrees of arrays under their names; writing goes on in the background.
 
-        It waits for the save before this one. The arrays are copied, so that the caller may donate
-        them to its next step. A step that is there and whole stays as it is.
+        It waits for the save before this one. The arrays are copied, so the caller may donate them
+        to its next step. A step that is whole already is not written again.
 
         Raises:
           CheckpointError: this save cannot start, or the one before it has failed.
@@ -113,13 +112,13 @@ class Checkpoints:
             raise ValueError(f"{self.directory} was opened with read_only=True; leave that out.")
         latest = self.latest()
         self.wait()
-        # What was newer than the latest has been moved away, so most steps need no look.
-        if latest is not None and step <= max(latest, self._latest):
+        # Steps newer than the latest were moved away, so most need no check.
+        if latest is not None and step <= max(latest, self._latest or latest):
             if self._agree(lambda: self._clear(step)) == step:
                 return
         arrays = {name: _named(jax.tree.map(_copy, tree)) for name, tree in items.items()}
         context = ocp.Context()
-        # In the background a directory that cannot be made is noticed after minutes.
+        # In the background it takes minutes to notice that a directory cannot be made.
         context.asynchronous.create_directories_asynchronously = False
         try:
             with context:
@@ -130,7 +129,7 @@ class Checkpoints:
         self._saving = step, self._thread.submit(self._finish, step, response)
 
     def check(self) -> None:
-        """Raises the error of a save that has failed; does not wait for one in progress.
+        """Raises the error of a failed save; does not wait for one in progress.
 
         Raises:
           CheckpointError: see above.
@@ -143,7 +142,7 @@ class Checkpoints:
             raise self._error
 
     def wait(self) -> None:
-        """Waits until everything is on the disk, manifest included.
+        """Waits until everything is on the disk, the manifest too.
 
         Raises:
           CheckpointError: the save has failed.
@@ -157,7 +156,7 @@ class Checkpoints:
                 if failed and error is None:
                     error = RuntimeError("another process could not write its part; see its error")
             self._saving = None
-            if failed:
+            if error is not None:
                 self._error = self._failure(step, error)
             else:
                 self._latest = step if self._latest is None else max(step, self._latest)
@@ -184,14 +183,14 @@ class Checkpoints:
         return self.directory / str(step)
 
     def _steps(self) -> list[int]:
-        """Lists the steps that have a directory, whole or not, the oldest first."""
+        """Returns the steps that have a directory, whole or not, the oldest first."""
         if self._read_only and not self.directory.is_dir():
             return []
         names = [path.name for path in self.directory.iterdir() if path.is_dir()]
         return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
 
     def _open(self) -> int:
-        """Puts the directory in order; returns the newest whole step."""
+        """Cleans up the directory; returns the newest whole step."""
         if not self._read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
             for path in self.directory.glob(f"*{_TEMPORARY}*"):
@@ -202,11 +201,11 @@ class Checkpoints:
         return _NONE
 
     def _clear(self, step: int) -> int:
-        """Returns the step if it is whole; otherwise says what is wrong and moves it away."""
+        """Returns the step if it is whole; otherwise warns and moves it away."""
         path = self._path(step)
         if not path.is_dir():
             return _NONE
-        wrong = manifest.problems(path)
+        wrong = manifest.problems(path, self._unread)
         if not wrong:
             return step
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -214,9 +213,10 @@ class Checkpoints:
         if self._read_only:
             logger.warning("%s.", what)
         else:
-            self._damaged.mkdir(exist_ok=True)
-            names = (f"{step}{suffix}" for suffix in ("", *(f".{i}" for i in range(1, 1000))))
-            aside = next(x for x in map(self._damaged.joinpath, names) if not x.exists())
+            folder = self.directory / DAMAGED_FOLDER
+            folder.mkdir(exist_ok=True)
+            names = itertools.chain([f"{step}"], (f"{step}.{i}" for i in itertools.count(1)))
+            aside = next(x for x in map(folder.joinpath, names) if not x.exists())
             path.rename(aside)
             logger.warning("%s. It now lies in %s; delete it when you like.", what, aside)
         return _NONE
@@ -229,16 +229,16 @@ class Checkpoints:
             self._prune()
 
     def _prune(self) -> None:
-        """Deletes what is not to be kept.
+        """Deletes steps that are not kept.
 
-        Orbax would do so before the new step has its manifest: with `keep=1`, a run killed between
-        the two would have no checkpoint.
+        Orbax would do so before the new step has its manifest. With `keep=1`, a run that is killed
+        in between would have no checkpoint.
         """
         for step in self._steps()[: -self._keep] if self._keep else []:
             if self._keep_every and step % self._keep_every == 0:
                 continue
             try:
-                # First, so that what is left of it if this is cut off is not taken for whole.
+                # The manifest first: a deletion that is cut off must not leave a whole checkpoint.
                 (self._path(step) / manifest.NAME).unlink(missing_ok=True)
                 shutil.rmtree(self._path(step))
             except OSError as error:

@@ -10,11 +10,18 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.evaluation.clips.evaluate import evaluate_stability
-from stya2k_jax.reports.paper_tables import TABLE_3, beside_paper, clip_table
+from stya2k_jax.evaluation.clips.evaluate import evaluate_stability, open_clips
+from stya2k_jax.evaluation.systems import open_systems
+from stya2k_jax.reports.paper_tables import beside_paper, clip_table
 from stya2k_jax.weights.model_files import save_encoder
 from tests.support.paths import ROOT
-from tests.support.small_model import noise, saved, small_model
+from tests.support.picture_files import noise, saved
+from tests.support.small_model import small_model
+
+TABLE_3 = {  # the paper's, by style
+    "AdaAttN": (3.03, 3.46, 6.00, 3.78, 8.45),
+    "StyA2K": (2.58, 2.56, 4.99, 3.21, 7.23),
+}
 
 
 def evaluate(*arguments: str) -> subprocess.CompletedProcess:
@@ -131,11 +138,10 @@ def test_table_3_measures_clips_and_shows_ratios(given, tmp_path):
         for t in range(3):
             saved(tmp_path / folder / f"{t}.png", noise(int(rng.integers(99)), 40, 48, 3))
     rows = evaluate_stability(
-        [tmp_path / "videos"],
-        [],
+        open_clips([tmp_path / "videos"], []),
         [given / "s" / "s.png"],
         tmp_path / "out",
-        {"a": tmp_path / "a", "b": tmp_path / "b"},
+        open_systems([f"a={tmp_path / 'a'}", f"b={tmp_path / 'b'}"]),
         baseline="a",
     )
     assert [row["system"] for row in rows] == ["unstylized", "a", "b"]
@@ -149,8 +155,9 @@ def test_table_3_names_the_folders_that_a_system_lacks(given, tmp_path):
     for t in range(2):
         saved(tmp_path / "clip" / f"{t}.png", noise(t, 32, 32, 3))
     style = given / "s" / "s.png"
+    clips, systems = open_clips([tmp_path / "clip"], []), open_systems([f"a={tmp_path}"])
     with pytest.raises(UserError, match="a lacks folders of frames in .*: clip_stylized_s. Frames"):
-        evaluate_stability([tmp_path / "clip"], [], [style], tmp_path / "out", {"a": tmp_path})
+        evaluate_stability(clips, [style], tmp_path / "out", systems)
     assert not (tmp_path / "out").exists()
 
 

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.support.commands import ROOT, run_command
+from tests.support.commands import run_command
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import pytest
 from safetensors.numpy import save_file
 
 import stya2k_jax
-from stya2k_jax.commands import convert as convert_command
 from stya2k_jax.conversion import released_model
 from stya2k_jax.conversion.pytorch_files import read_state_dict, save_state_dict
 from stya2k_jax.conversion.released_model import (
@@ -23,7 +22,7 @@ from stya2k_jax.conversion.released_model import (
     release_from_model,
 )
 from stya2k_jax.conversion.vgg import encoder_from_vgg
-from stya2k_jax.errors import WeightsError
+from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.network.architecture import VARIANTS, Architecture
 from stya2k_jax.network.model import StyA2K, new_encoder, new_painter
 from stya2k_jax.weights.model_files import load_encoder
@@ -114,6 +113,12 @@ def test_the_real_encoder_of_16_bit_kernels_is_converted_without_loss():
 
 
 # ---------------------------------------------------------------- files
+
+
+def test_the_suffix_may_be_in_capital_letters(tmp_path):
+    weights = {"0.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    save_file(weights, tmp_path / "X.SAFETENSORS")
+    assert_same_bits(read_state_dict(tmp_path / "X.SAFETENSORS"), weights)
 
 
 @each_format
@@ -243,7 +248,7 @@ def test_without_pytorch_a_pth_file_asks_for_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # what `import torch` finds where it is not
     (tmp_path / "file.pth").touch()
     for use in (read_state_dict, lambda path: save_state_dict(path, {})):
-        with pytest.raises(WeightsError, match=r"pip install 'stya2k-jax\[torch\]'"):
+        with pytest.raises(UserError, match=r"pip install 'stya2k-jax\[torch\]'"):
             use(tmp_path / "file.pth")
 
 
@@ -407,7 +412,7 @@ def test_verifying_names_every_file_that_is_not_the_authors(tmp_path, monkeypatc
     ids = {m: hashlib.sha1(f"blob 5\0{name}".encode()).hexdigest() for m, name in names.items()}
     files = {module: (name, ids[module]) for module, name in names.items()}
     files["transform"] = ("t.pth", "0" * 40)
-    monkeypatch.setattr(convert_command, "RELEASED_FILES", files)
+    monkeypatch.setattr(released_model, "RELEASED_FILES", files)
     with pytest.raises(WeightsError) as caught:
         released_model.verify_release(tmp_path)
     assert str(caught.value).splitlines() == [

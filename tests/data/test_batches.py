@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax.data.batches import ReadAndCrop, batches, recolored
+from stya2k_jax.data.batches import BatchOptions, ReadAndCrop, batches, recolored
 from stya2k_jax.data.opening import open_source
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.resizing import squash
@@ -57,8 +58,12 @@ def noisy(tmp_path_factory):
 
 
 def first(count: int, sources, **options) -> list[dict[str, np.ndarray]]:
+    return list(itertools.islice(stream(sources, **options), count))
+
+
+def stream(sources, start: int = 0, rows: Sequence[int] | None = None, **options):
     options = dict(batch_size=4, load_size=8, crop_size=8, seed=0) | options
-    return list(itertools.islice(batches(*sources, **options), count))
+    return batches(*sources, BatchOptions(**options), start, rows)
 
 
 def shown(found: list[dict[str, np.ndarray]]) -> tuple[list[int], list[int]]:
@@ -374,7 +379,7 @@ def test_a_folder_of_nothing_but_damage_is_refused_without_reading_all_of_it(sou
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_that_is_killed_is_an_error_and_no_hang(noisy, workers):
     before = set(multiprocessing.active_children())
-    some = batches(*noisy, batch_size=2, load_size=8, crop_size=8, seed=0, workers=workers)
+    some = stream(noisy, batch_size=2, workers=workers)
     next(some)
     children = set(multiprocessing.active_children()) - before
     assert len(children) == workers
@@ -387,9 +392,16 @@ def test_a_worker_that_is_killed_is_an_error_and_no_hang(noisy, workers):
     assert set(multiprocessing.active_children()) <= before
 
 
+def test_worker_processes_need_no_shared_memory(noisy):
+    (batch,) = first(1, noisy, batch_size=2, workers=1)
+    # What Grain sends through shared memory arrives as an array of another type.
+    assert {type(x) for x in batch.values()} == {np.ndarray}
+    assert all(x.base is None or not hasattr(x.base, "shm") for x in batch.values())
+
+
 def test_worker_processes_end_when_nobody_wants_more(noisy):
     before = len(multiprocessing.active_children())
-    some = batches(*noisy, batch_size=2, load_size=8, crop_size=8, seed=0, workers=1)
+    some = stream(noisy, batch_size=2, workers=1)
     next(some)
     assert len(multiprocessing.active_children()) == before + 1
     del some
@@ -410,6 +422,5 @@ def test_worker_processes_end_when_nobody_wants_more(noisy):
     ],
 )
 def test_what_makes_no_sense_is_refused_at_once(sources, options, message):
-    options = dict(batch_size=4, load_size=8, crop_size=8, seed=0) | options
     with pytest.raises(UserError, match=message):
-        batches(*sources, **options)  # nothing is asked of the iterator yet
+        stream(sources, **options)  # nothing is asked of the iterator yet

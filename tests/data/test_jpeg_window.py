@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.data.jpeg_window import decode_window, write_jpeg
+from tests.support.picture_files import encoded
 
 
 def picture(width: int, height: int) -> Image.Image:
@@ -69,20 +70,18 @@ def test_restart_markers_cost_little():
     assert len(write_jpeg(image, 95)) < 1.02 * len(file.getvalue())
 
 
-def saved(kind="JPEG", mode="RGB", **options) -> bytes:
-    file = BytesIO()
-    picture(64, 64).convert(mode).save(file, kind, **options)
-    return file.getvalue()
+def encoded_picture(kind="JPEG", mode="RGB", **options) -> bytes:
+    return encoded(picture(64, 64).convert(mode), kind, **options)
 
 
 def turned() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 3
-    return saved(subsampling="4:4:4", restart_marker_blocks=2, exif=exif)
+    return encoded_picture(subsampling="4:4:4", restart_marker_blocks=2, exif=exif)
 
 
 def test_a_file_with_whole_rows_between_markers_will_do():
-    data = saved(subsampling="4:4:4", restart_marker_rows=1)
+    data = encoded_picture(subsampling="4:4:4", restart_marker_rows=1)
     window = decode_window(data, (64, 64), (9, 8, 40, 41))
     np.testing.assert_array_equal(window, np.asarray(decoded(data))[8:41, 9:40])
 
@@ -90,14 +89,14 @@ def test_a_file_with_whole_rows_between_markers_will_do():
 @pytest.mark.parametrize(
     "data",
     [
-        saved(),
-        saved(subsampling="4:2:2", restart_marker_blocks=2),
-        saved(subsampling="4:4:4", restart_marker_blocks=2, progressive=True),
-        saved(subsampling="4:4:4", restart_marker_blocks=3),
-        saved(mode="L", restart_marker_blocks=2),
-        saved(mode="CMYK", restart_marker_blocks=2),
+        encoded_picture(),
+        encoded_picture(subsampling="4:2:2", restart_marker_blocks=2),
+        encoded_picture(subsampling="4:4:4", restart_marker_blocks=2, progressive=True),
+        encoded_picture(subsampling="4:4:4", restart_marker_blocks=3),
+        encoded_picture(mode="L", restart_marker_blocks=2),
+        encoded_picture(mode="CMYK", restart_marker_blocks=2),
         turned(),
-        saved("PNG"),
+        encoded_picture(kind="PNG"),
         b"",
         b"text",
         write_jpeg(picture(64, 64), 90)[:-300],

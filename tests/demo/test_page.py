@@ -4,61 +4,44 @@ Servers run in processes of their own. The browser is the system's chromium, dri
 without one of them, or without Gradio, the tests that need it are skipped by name.
 """
 
-import importlib.util
 import json
 import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stya2k_jax import Stylizer, UserError
+from stya2k_jax import UserError
 from stya2k_jax.demo import page, painting
-from stya2k_jax.demo.server import listen, serve, url_of
+from stya2k_jax.demo.server import listen, url_of
 from stya2k_jax.errors import PictureError
-from stya2k_jax.pictures.reading import read_picture, to_rgb
+from stya2k_jax.pictures.modes import to_rgb
+from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.resizing import resize_short_side
-from tests.support.commands import ROOT, run_command
-from tests.support.small_model import small_model
+from tests.support.commands import run_command
+from tests.support.demo_server import (
+    PATIENCE_S,
+    Mixer,
+    Served,
+    needs_gradio,
+    page_config,
+    paint_index,
+    post,
+    real_stylizer,
+    start,
+)
+from tests.support.picture_files import encoded
+from tests.support.ports import free_port
 
-PATIENCE_S = 120
 SIZE = 128
 SETTINGS = dict(alpha=1.0, size_px=SIZE, preserve_color="none")
 
 
-class Mixer:
-    """Stands in for `Stylizer`: mixes the content with the styles' mean colour.
-
-    Fails if two use it at once.
-    """
-
-    def __init__(self, pause_s: float = 0.0):
-        self.pause_s, self.busy, self.mixed = pause_s, False, []
-
-    def encode_style(self, images, weights=None):
-        self.mixed.append([round(weight, 6) for weight in weights])
-        means = [np.asarray(image, np.float64).mean((0, 1)) for image in images]
-        return sum(w * mean for w, mean in zip(weights, means, strict=True))
-
-    def __call__(self, content, style, *, alpha=1.0, preserve_color="none"):
-        assert not self.busy
-        self.busy = True
-        time.sleep(self.pause_s)
-        self.busy = False
-        pixels = np.asarray(content, np.float64)
-        keep = {"none": 1.0, "luminance": 0.5, "match": 0.25}[preserve_color]
-        return Image.fromarray(np.uint8(pixels + alpha / 2 * keep * (style - pixels)))
-
-
-def noise(seed: int, height: int = 150, width: int = 200) -> Image.Image:
+def tinted_noise(seed: int, height: int = 150, width: int = 200) -> Image.Image:
     """Draws noise around a colour of its own."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 200, 3) + rng.integers(0, 56, (height, width, 3))
@@ -72,7 +55,7 @@ def files(tmp_path):
     paths = []
     for i, size in enumerate(sizes):
         paths.append(tmp_path / f"picture {i}.png")
-        noise(i, *size).save(paths[-1])
+        tinted_noise(i, *size).save(paths[-1])
     return paths
 
 
@@ -142,16 +125,10 @@ def test_what_is_missing_or_out_of_range_is_said(files, changed, message):
         painting.paint(Mixer(), **given)
 
 
-def saved(image: Image.Image, kind: str, **options) -> bytes:
-    file = BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
 def test_usual_kinds_of_files_are_read_whatever_their_name(tmp_path, kind):
     path = tmp_path / "picture.txt"
-    path.write_bytes(saved(noise(0), kind))
+    path.write_bytes(encoded(tinted_noise(0), kind))
     with Image.open(path) as image:
         expected = resize_short_side(to_rgb(image), SIZE)
     np.testing.assert_array_equal(painting.read_upload(path, "The content", SIZE), expected)
@@ -159,18 +136,18 @@ def test_usual_kinds_of_files_are_read_whatever_their_name(tmp_path, kind):
 
 def test_a_picture_at_the_limit_of_its_shape_is_read(tmp_path):
     path = tmp_path / "wide.png"
-    noise(0, 64, painting.MAX_ASPECT * 64).save(path)
-    assert painting.read_upload(path, "The content", SIZE).size == (
-        painting.MAX_ASPECT * SIZE,
-        SIZE,
-    )
+    tinted_noise(0, 64, 4 * 64).save(path)
+    assert painting.read_upload(path, "The content", SIZE).size == (4 * SIZE, SIZE)
+    tinted_noise(0, 64, 4 * 64 + 1).save(path)
+    with pytest.raises(PictureError, match="257×64 pixels; its long side may be at most 4 times"):
+        painting.read_upload(path, "The content", SIZE)
 
 
 def test_a_picture_that_a_camera_has_stored_turned_ends_upright(tmp_path):
     exif = Image.Exif()
     exif[274] = 6  # to be turned by a quarter
     path = tmp_path / "phone.jpg"
-    path.write_bytes(saved(noise(0, 100, 200), "JPEG", exif=exif))
+    path.write_bytes(encoded(tinted_noise(0, 100, 200), "JPEG", exif=exif))
     assert painting.read_upload(path, "The content", SIZE).size == (SIZE, 2 * SIZE)
 
 
@@ -178,12 +155,12 @@ BAD = {
     "text": (b"no picture at all\n", "is not a picture"),
     "nothing": (b"", "is not a picture"),
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "is not a picture"),
-    "postscript": (saved(noise(0), "EPS"), "is not a picture"),
-    "cut_off": (saved(noise(0), "PNG")[:5000], "cannot be read"),
-    "bomb": (saved(Image.new("1", (20_000, 20_000)), "PNG"), "too large|megapixels"),
-    "too_many_pixels": (saved(Image.new("1", (8000, 7000)), "PNG"), "8000×7000.*50 megapixels"),
-    "thin": (saved(Image.new("RGB", (30_000, 2)), "PNG"), "30000×2.*Crop it"),
-    "tall": (saved(Image.new("RGB", (2, 30_000)), "PNG"), "2×30000.*Crop it"),
+    "postscript": (encoded(tinted_noise(0), "EPS"), "is not a picture"),
+    "cut_off": (encoded(tinted_noise(0), "PNG")[:5000], "cannot be read"),
+    "bomb": (encoded(Image.new("1", (20_000, 20_000)), "PNG"), "too large|megapixels"),
+    "too_many_pixels": (encoded(Image.new("1", (8000, 7000)), "PNG"), "8000×7000.*50 megapixels"),
+    "thin": (encoded(Image.new("RGB", (30_000, 2)), "PNG"), "30000×2.*Crop it"),
+    "tall": (encoded(Image.new("RGB", (2, 30_000)), "PNG"), "2×30000.*Crop it"),
     "too_many_bytes": (b"\x89PNG" + bytes(painting.MAX_FILE_BYTES), "32.0 MB.*at most 32 MB"),
 }
 
@@ -203,7 +180,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, monkeypatch, n
     def decode(data, name):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(page, "decode_picture", decode)
+    monkeypatch.setattr(painting, "decode_picture", decode)
     (tmp_path / "upload.png").write_bytes(BAD[name][0])
     with pytest.raises(PictureError):
         painting.read_upload(tmp_path / "upload.png", "The content", SIZE)
@@ -215,26 +192,6 @@ def test_an_upload_that_was_tidied_away_is_asked_for_again(tmp_path):
 
 
 ### The command
-
-
-def start(*flags: str, code: str = "from stya2k_jax.demo import main; main()") -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *flags],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
-
-
-def needs_gradio() -> None:
-    if not importlib.util.find_spec("gradio"):
-        pytest.skip("the demo needs Gradio: pip install '.[demo]'")
 
 
 def test_a_port_in_use_is_one_message_and_exit_code_1():
@@ -262,10 +219,10 @@ def test_the_address_that_is_printed_is_one_to_open(host, shown):
 
 
 def test_without_gradio_the_command_says_what_to_install():
-    code = "import sys; sys.modules['gradio'] = None; from stya2k_jax.demo import main; main()"
-    ended = run_command("-c", code, f"--port={free_port()}")
+    code = "import sys; sys.modules['gradio'] = None; from stya2k_jax.__main__ import main; main()"
+    ended = run_command("-c", code, "demo", f"--port={free_port()}")
     assert ended.returncode == 1 and not ended.stdout
-    message = "error: the demo needs Gradio; install it by pip install 'stya2k-jax[demo]'.\n"
+    message = "error: The demo needs Gradio; install it with: pip install 'stya2k-jax[demo]'\n"
     assert ended.stderr == message
 
 
@@ -275,10 +232,10 @@ def test_the_command_serves_this_machine_alone_and_ends_without_leaving_files(
     needs_gradio()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     port = free_port()
-    process = start(f"--port={port}")
+    process = start("-m", "stya2k_jax", "demo", f"--port={port}")
     try:
         assert process.stdout.readline() == f"Open http://127.0.0.1:{port} (Ctrl-C ends the demo)\n"
-        assert config_of(f"http://127.0.0.1:{port}")["title"] == "StyA2K"
+        assert page_config(f"http://127.0.0.1:{port}")["title"] == "StyA2K"
         with pytest.raises(ConnectionRefusedError):  # 0.0.0.0 would accept this
             socket.create_connection(("127.0.0.2", port), timeout=PATIENCE_S)
         assert any(tmp_path.glob("stya2k-demo-*"))
@@ -294,69 +251,6 @@ def test_the_command_serves_this_machine_alone_and_ends_without_leaving_files(
 ### The server
 
 
-def serve_and_note(kind: str, connections: str) -> None:
-    """Runs in a process of its own: serves, and writes down which hosts it looks for."""
-
-    def note(event: str, args: tuple) -> None:
-        if event not in ("socket.connect", "socket.getaddrinfo"):
-            return
-        host = args[0] if event == "socket.getaddrinfo" else args[1][0]
-        with open(connections, "a", encoding="utf-8") as file:
-            file.write(f"{host}\n")
-
-    sys.addaudithook(note)
-    sys.modules["uvloop"] = None  # which raises no such events; uvicorn takes asyncio then
-    stylizers = {"mixer": lambda: Mixer(pause_s=0.3), "broken": Broken, "real": real_stylizer}
-    with listen("127.0.0.1", 0) as listener:
-        serve(stylizers[kind](), listener)
-
-
-class Broken:
-    """Stands in for a `Stylizer` with a bug."""
-
-    def encode_style(self, images, weights=None):
-        raise RuntimeError("a secret")
-
-
-def real_stylizer() -> Stylizer:
-    return Stylizer(small_model()[0])
-
-
-class Served:
-    """A page that another process serves, until the end of a `with` block."""
-
-    def __init__(self, kind: str, folder: Path):
-        """Waits until it is served."""
-        needs_gradio()
-        self._connections = folder / f"{kind}.txt"
-        call = f"serve_and_note({kind!r}, {str(self._connections)!r})"
-        self.process = start(code=f"from tests.demo.test_page import serve_and_note; {call}")
-        said = self.process.stdout.readline()
-        assert said.startswith("Open http"), self.process.communicate()
-        self.url = said.split()[1]
-
-    def __enter__(self) -> "Served":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.communicate(timeout=PATIENCE_S)
-
-    def elsewhere(self) -> list[str]:
-        """Returns the hosts that it has looked for beside this machine."""
-        if not self._connections.exists():
-            return []
-        hosts = self._connections.read_text(encoding="utf-8").splitlines()
-        return [host for host in hosts if host not in ("127.0.0.1", "localhost")]
-
-    def end(self) -> str:
-        """Ends it by SIGTERM and returns what it wrote to stderr."""
-        self.process.terminate()
-        errors = self.process.communicate(timeout=PATIENCE_S)[1]
-        assert self.process.returncode == 0
-        return errors
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     with Served("mixer", tmp_path_factory.mktemp("served")) as served:
@@ -364,32 +258,8 @@ def served(tmp_path_factory):
         assert served.end() == ""
 
 
-def post(url: str, content: object) -> tuple[int, str]:
-    data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def config_of(url: str) -> dict:
-    with urllib.request.urlopen(f"{url}/config", timeout=PATIENCE_S) as answer:
-        return json.load(answer)
-
-
-def paint_index(url: str) -> tuple[int, list[int]]:
-    """Returns the number of the paint event and of its inputs."""
-    config = config_of(url)
-    [button] = [x["id"] for x in config["components"] if x["props"].get("elem_id") == "paint"]
-    [event] = [x for x in config["dependencies"] if [button, "click"] in map(list, x["targets"])]
-    return event["id"], event["inputs"]
-
-
 def test_nothing_is_told_to_gradios_makers_nor_kept_in_the_browser(served):
-    config = config_of(served.url)
+    config = page_config(served.url)
     assert config["analytics_enabled"] is False and config["run_history"] is False
     assert config["footer_links"] == []
 

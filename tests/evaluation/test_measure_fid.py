@@ -9,13 +9,15 @@ from PIL import Image
 
 from stya2k_jax.conversion.pytorch_files import save_state_dict
 from stya2k_jax.errors import UserError, WeightsError
-from stya2k_jax.evaluation.evaluate_pictures import evaluate
+from stya2k_jax.evaluation.evaluate_pictures import Options, evaluate
 from stya2k_jax.evaluation.protocol import Protocol
+from stya2k_jax.evaluation.systems import open_systems
 from stya2k_jax.metrics.fid import frechet_distance
 from stya2k_jax.metrics.inception import Inception
 from stya2k_jax.weights.model_files import save_encoder
-from tests.metrics import test_inception, test_lpips
-from tests.support.small_model import noise, saved, small_model
+from tests.support.metric_networks import inception_weights, lpips_weights
+from tests.support.picture_files import noise, saved
+from tests.support.small_model import small_model
 
 SIDE = 76
 
@@ -25,8 +27,8 @@ def given(tmp_path_factory):
     folder = tmp_path_factory.mktemp("given")
     model, _ = small_model()
     save_encoder(folder / "judge", model.encoder, model.architecture)
-    save_state_dict(folder / "art.safetensors", test_inception.random_weights())
-    save_state_dict(folder / "lpips.safetensors", test_lpips.random_weights("alexnet"))
+    save_state_dict(folder / "art.safetensors", inception_weights())
+    save_state_dict(folder / "lpips.safetensors", lpips_weights("alexnet"))
     contents = [saved(folder / "c" / f"c{i}.png", noise(i, SIDE, SIDE, 3)) for i in range(3)]
     styles = [saved(folder / "s" / f"s{i}.png", noise(10 + i, SIDE, SIDE, 3)) for i in range(2)]
     for i, content in enumerate(contents):
@@ -44,7 +46,8 @@ def evaluated(given, output: Path, **changes) -> dict:
     protocol = Protocol(
         judge=folder / "judge", size_px=SIDE, inception=folder / "art.safetensors", **options
     )
-    evaluate(protocol, contents, styles, output, {"theirs": folder / "theirs"}, references=True)
+    systems = open_systems([f"theirs={folder / 'theirs'}"])
+    evaluate(protocol, contents, styles, output, systems, Options(references=True))
     return json.loads((output / "metrics.json").read_text())
 
 
@@ -52,7 +55,7 @@ def test_fid_compares_pictures_with_styles_that_count_once_a_pair(given, tmp_pat
     folder, contents, styles = given
     metrics = evaluated(given, tmp_path)
     found = metrics["fid"]
-    network = Inception(test_inception.random_weights())
+    network = Inception(inception_weights())
 
     def features(paths: list[Path]) -> np.ndarray:
         return np.concatenate(
@@ -90,7 +93,7 @@ def test_a_missing_network_or_too_small_pictures_are_refused_at_once(given, tmp_
             Protocol(judge=judge, measure=("ssim",), inception=Path("nowhere")),
             *given[1:],
             tmp_path / "out",
-            {"theirs": given[0] / "theirs"},
+            open_systems([f"theirs={given[0] / 'theirs'}"]),
         )
     assert not (tmp_path / "out").exists()
     with pytest.raises(UserError, match="FID needs pictures of 75 pixels; raise --size"):

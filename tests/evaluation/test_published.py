@@ -58,6 +58,7 @@ def test_means_are_numbers(tmp_path):
     ("change", "message"),
     [
         ({"size_px": 512}, "size_px: 512 there, 256 here"),
+        ({"crop": "square"}, "crop: square there, centre here"),
         ({"judge": "xx"}, "judge: xx there, aa here"),
         ({"lpips": "xx"}, "lpips: xx there, bb here"),
         ({"styles": {"s": "35"}}, "styles.s: 35 there, 34 here"),
@@ -80,3 +81,34 @@ def test_pairs_that_are_lacking_or_another_file_are_refused(tmp_path):
     for name in ("other.json", "binary.json", "nowhere.json"):
         with pytest.raises(UserError, match=f"{name} is no metrics.json of an evaluation"):
             read_published(tmp_path / name, SETTINGS)
+
+
+LPIPS = {"mean": 0.6, "median": 0.5, "ci95": [0.4, 0.7]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"settings": x} for x in (None, [], {}, {"measure": "losses"}, {"measure": 3})),
+        *({"metrics": x} for x in (None, [], {"a": []}, {"a": {"lpips": 0.6}})),
+        {"metrics": {"a": {"lpips": {"median": 0.5}}}},  # no mean
+        *(
+            {"metrics": {"a": {"lpips": LPIPS | {"mean": x}}}}
+            for x in (None, "x", [], float("nan"))
+        ),
+        *({"metrics": {"a": {"lpips": LPIPS | {"median": x}}}} for x in (None, "x")),
+        *({"metrics": {"a": {"lpips": LPIPS | {"ci95": x}}}} for x in (None, 1, [1], [1, 2, 3])),
+        *({"pairs": x} for x in (3, [], {"a": 1}, {"a": {}}, {"a": {"done": 1, "expected": "2"}})),
+    ],
+)
+def test_damaged_numbers_are_refused_by_file(tmp_path, change):
+    path = published(tmp_path / "metrics.json", **change)
+    with pytest.raises(UserError, match="metrics.json is no metrics.json of an evaluation"):
+        read_published(path, SETTINGS)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"3", b"null", b"{", b"[" * 100_000])
+def test_what_is_no_object_is_refused_by_file(tmp_path, text):
+    (tmp_path / "metrics.json").write_bytes(text)
+    with pytest.raises(UserError, match="metrics.json is no metrics.json of an evaluation"):
+        read_published(tmp_path / "metrics.json", SETTINGS)

@@ -79,3 +79,12 @@ def test_a_table_has_every_column_of_every_row(tmp_path):
     with open(tmp_path / "a.csv", newline="") as file:
         read = list(csv.DictReader(file))
     assert [r["lpips"] for r in read] == ["0.5", ""] and [r["ssim"] for r in read] == ["", "0.25"]
+
+
+def test_names_that_a_spreadsheet_would_compute_are_written_as_text(tmp_path):
+    names = ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "\na", "a=1", "'a"]
+    write_csv(tmp_path / "a.csv", [row(name, lpips=-0.5) for name in names])
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert [r["content"] for r in read] == [f"'{name}" for name in names[:7]] + names[7:]
+    assert {r["lpips"] for r in read} == {"-0.5"}  # numbers stay numbers

@@ -1,10 +1,14 @@
 """Time and memory of a model, measured in a process of its own."""
 
+import json
+
 import numpy as np
 import pytest
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.evaluation.speed import measure_in_own_process, sentence
+from stya2k_jax.evaluation import speed
+from stya2k_jax.evaluation.speed import measure_in_own_process, sentence, speeds_of_models
+from stya2k_jax.evaluation.systems import System
 from stya2k_jax.weights.model_files import save_model
 from tests.support.small_model import small_model
 
@@ -31,3 +35,45 @@ def test_memory_is_that_of_the_model_and_not_of_the_process_that_asks(tmp_path):
 def test_a_model_that_cannot_be_opened_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere could not be timed: .*nowhere does not exist"):
         measure_in_own_process(tmp_path / "nowhere", size_px=32, runs=3)
+
+
+RECORD = {
+    **{"seconds": 1.0, "quartiles": [1.0, 2.0], "fastest": 1.0, "runs": 3, "size_px": 32},
+    **{"batch": 1, "dtype": "float32", "device": "cpu", "cores": 2, "peak_bytes": 2**30},
+}
+
+
+def test_a_time_at_another_size_is_not_that_of_this_evaluation(tmp_path, monkeypatch):
+    path = tmp_path / "speed.json"
+
+    def known():
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def measured(model, size_px, runs):
+        return RECORD | {"size_px": size_px, "runs": runs, "seconds": float(len(known()))}
+
+    monkeypatch.setattr(speed, "measure_in_own_process", measured)
+    systems = {name: System(name, tmp_path, is_model=True) for name in "ab"}
+    folder = {"c": System("c", tmp_path, is_model=False)}
+    first = speeds_of_models(systems | folder, 32, 3, path)
+    assert [x["seconds"] for x in first.values()] == [0, 1]
+    assert speeds_of_models(systems, 32, 0, path) == first == known()
+    assert speeds_of_models({"b": systems["b"]}, 32, 3, path) == {"b": first["b"]}
+    assert speeds_of_models(systems, 64, 0, path) == {}
+    other = speeds_of_models(systems, 64, 3, path)
+    assert [x["size_px"] for x in other.values()] == [64, 64]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(b"", b"{", b"[]", b"\xff", b'{"a": 1}', b'{"a": {}}'),
+        json.dumps({"a": RECORD | {"quartiles": 1}}).encode(),
+        json.dumps({"a": RECORD | {"seconds": "fast"}}).encode(),
+        json.dumps({"a": {k: v for k, v in RECORD.items() if k != "size_px"}}).encode(),
+    ],
+)
+def test_damaged_times_are_refused_by_file(tmp_path, damaged):
+    (tmp_path / "speed.json").write_bytes(damaged)
+    with pytest.raises(UserError, match="speed.json is damaged .*; remove it"):
+        speeds_of_models({}, 32, 3, tmp_path / "speed.json")

@@ -12,9 +12,8 @@ from stya2k_jax import Architecture, UserError
 from stya2k_jax.inference.attention_maps import attention_maps
 from stya2k_jax.network.architecture import BASELINES, VARIANTS
 from stya2k_jax.network.model import StyA2K
-from tests.network.test_model import changed
 from tests.support import plain_loops as loop
-from tests.support.small_model import chosen_blocks, pictures, small_model
+from tests.support.small_model import changed, chosen_blocks, pictures, small_model
 
 POINT_PX = {"relu3_1": 4, "relu4_1": 8, "relu5_1": 16}
 HEADS = 8

@@ -15,7 +15,7 @@ from stya2k_jax.inference.attention_maps import (
 from stya2k_jax.inference.attention_pictures import (
     CELL_PX,
     attention_pictures,
-    heat_colours,
+    heat_colors,
     save_attention,
 )
 from stya2k_jax.pictures.colors import srgb_to_lab
@@ -55,7 +55,7 @@ def drawn_pictures(maps, seed=1):
 
 
 def cells_of(picture, cell_px):
-    """Returns each cell's colour `[rows, columns, 3]`; a cell must be of one colour."""
+    """Returns each cell's color `[rows, columns, 3]`; a cell must be of one color."""
     height, width = picture.shape[:2]
     cells = picture[::cell_px, ::cell_px]
     for (i, j), _ in np.ndenumerate(cells[..., 0]):
@@ -117,7 +117,7 @@ def test_what_is_drawn_darkest_is_the_least_before_and_nothing_after():
     maps = maps._replace(distributed=DistributedMaps(logits, weights))
     style, content = np.zeros((130, 275, 3), np.uint8), drawn_pictures(maps)[1]
     pictures = attention_pictures(maps, style, content)
-    ramp = heat_colours() / heat_colours().max()
+    ramp = heat_colors() / heat_colors().max()
     for name in ("da_before", "da_after"):  # both times the rest is half-way
         cells = cells_of(pictures[name], BLOCK_PX) / pictures[name].max()
         for place, step in (((1, 1), 0), ((2, 2), 255), ((0, 0), 128)):
@@ -161,13 +161,13 @@ def test_without_blocks_only_the_point_is_marked():
     np.testing.assert_array_equal(np.argwhere(same).max(axis=0), (71, 151))
 
 
-def test_the_heat_colours_are_even_steps_from_dark_to_light_that_srgb_can_show():
-    lab = srgb_to_lab(heat_colours())
+def test_the_heat_colors_are_even_steps_from_dark_to_light_that_srgb_can_show():
+    lab = srgb_to_lab(heat_colors())
     assert lab.shape == (256, 3)
     lightness = lab[:, 0]
     assert (np.diff(lightness) > 0).all() and lightness[0] < 12 and lightness[-1] > 92
     steps = np.linalg.norm(np.diff(lab, axis=0), axis=1)
-    assert np.ptp(steps) < 0.05 * steps.mean()  # clipped colours would make short ones
+    assert np.ptp(steps) < 0.05 * steps.mean()  # clipped colors would make short ones
 
 
 def test_a_variant_shows_what_it_has():

@@ -1,4 +1,4 @@
-"""What the user has in hand: several styles, masks, strength, colours, and threads.
+"""What the user has in hand: several styles, masks, strength, colors, and threads.
 
 What is expected is said with the plain loops: features of every style apart, blended by hand, then
 decoded. Nearly all pictures are of two sizes, because each further one compiles anew.
@@ -19,22 +19,19 @@ from stya2k_jax.network.sizes import tap_sizes
 from stya2k_jax.pictures.colors import keep_luminance, match_color
 from stya2k_jax.pictures.masks import reduce_mask
 from tests.support import plain_loops as loop
+from tests.support.picture_files import noise
 from tests.support.small_model import small_model
 
 SIZE, STYLE_SIZE = (48, 64), (48, 48)
 CLOSE = 1e-4
 
 
-def noise(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
-
-
 def floats(picture: np.ndarray) -> np.ndarray:
     return picture / np.float32(255)
 
 
-CONTENT = noise(0, *SIZE)
-STYLES = [noise(1, *STYLE_SIZE), noise(2, *STYLE_SIZE) // 3]
+CONTENT = noise(0, *SIZE, 3)
+STYLES = [noise(1, *STYLE_SIZE, 3), noise(2, *STYLE_SIZE, 3) // 3]
 
 
 @pytest.fixture(scope="module")
@@ -235,10 +232,10 @@ def test_a_strength_that_is_none_is_refused(stylizer, alpha):
         stylizer(CONTENT, STYLES[0], alpha=alpha)
 
 
-### Colours
+### Colors
 
 
-def test_luminance_takes_lightness_from_the_result_and_colours_from_the_content(stylizer):
+def test_luminance_takes_lightness_from_the_result_and_colors_from_the_content(stylizer):
     out = stylizer(floats(CONTENT), STYLES[0], preserve_color="luminance")
     expected = keep_luminance(blended([1, 0]), floats(CONTENT))
     np.testing.assert_allclose(out, expected, atol=1e-3)
@@ -246,23 +243,23 @@ def test_luminance_takes_lightness_from_the_result_and_colours_from_the_content(
     np.testing.assert_allclose(half, (out + floats(CONTENT)) / 2, atol=CLOSE)
 
 
-def test_match_gives_each_style_the_contents_colours_before_it_paints(stylizer, styles):
+def test_match_gives_each_style_the_contents_colors_before_it_paints(stylizer, styles):
     content = floats(CONTENT) ** 2
-    recoloured = [match_color(floats(style), content) for style in STYLES]
+    recolored = [match_color(floats(style), content) for style in STYLES]
     out = stylizer(content, STYLES[0], preserve_color="match")
-    assert_same(out, stylizer(content, recoloured[0]))
+    assert_same(out, stylizer(content, recolored[0]))
     out = stylizer(content, styles, preserve_color="match")
-    assert_same(out, stylizer(content, stylizer.encode_style(recoloured, [1, 3])))
+    assert_same(out, stylizer(content, stylizer.encode_style(recolored, [1, 3])))
 
 
-def test_match_gives_each_of_a_batch_its_own_style_and_its_own_colours(stylizer):
+def test_match_gives_each_of_a_batch_its_own_style_and_its_own_colors(stylizer):
     contents = np.stack([floats(CONTENT), floats(CONTENT) ** 3])
     out = stylizer(contents, np.stack(STYLES), preserve_color="match")
     for i in range(2):
         assert_same(out[i], stylizer(contents[i], STYLES[i], preserve_color="match"))
 
 
-def test_an_unknown_way_to_preserve_colour_is_refused_with_the_choices(stylizer):
+def test_an_unknown_way_to_preserve_color_is_refused_with_the_choices(stylizer):
     for color in ("luma", "", None, True):
         with pytest.raises(UserError, match="choose one of none, luminance, match"):
             stylizer(CONTENT, STYLES[0], preserve_color=color)

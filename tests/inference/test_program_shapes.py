@@ -7,11 +7,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stya2k_jax.inference.program_shapes import MOST_SHAPES, MULTIPLE_PX, SMALLEST_PX, Shapes, plan
+from stya2k_jax.inference.program_shapes import (
+    MOST_SHAPES,
+    MULTIPLE_PX,
+    SMALLEST_PADDED_PX,
+    Shapes,
+    plan,
+)
 
 PROGRAM_PX = 2_000_000
 
-sizes_of_pictures = st.tuples(st.integers(SMALLEST_PX, 700), st.integers(SMALLEST_PX, 700))
+sizes_of_pictures = st.tuples(
+    st.integers(SMALLEST_PADDED_PX, 700), st.integers(SMALLEST_PADDED_PX, 700)
+)
 laws = settings(max_examples=60, deadline=None, derandomize=True)
 
 
@@ -28,7 +36,7 @@ def covers(shape, size):
 
 def random_sizes(seed: int, count: int, largest: int) -> list[tuple[int, int]]:
     rng = random.Random(seed)
-    return [tuple(rng.randint(SMALLEST_PX, largest) for _ in range(2)) for _ in range(count)]
+    return [tuple(rng.randint(SMALLEST_PADDED_PX, largest) for _ in range(2)) for _ in range(count)]
 
 
 ### Pictures as they come
@@ -64,6 +72,13 @@ def test_the_first_sizes_are_painted_as_they_are_or_with_little_padding(first, s
     assert area(shapes.choose(second)) <= 1.25 * area(second)
 
 
+def test_a_shape_serves_pictures_a_fifth_smaller_and_not_those_a_third_smaller():
+    shapes = Shapes(PROGRAM_PX)
+    assert shapes.choose((320, 320)) == (320, 320)
+    assert shapes.choose((290, 290)) == (320, 320)  # 82 % of the shape
+    assert area(shapes.choose((262, 262))) < area((320, 320))  # 67 %
+
+
 @laws
 @given(st.lists(sizes_of_pictures, min_size=1, max_size=60))
 @example([(32, 32), (32, 33), (32, 34), (32, 65), (32, 129), (32, 193), (32, 257), (65, 32)])
@@ -74,7 +89,7 @@ def test_a_size_that_came_before_makes_no_new_shape(sizes):
 
 
 @laws
-@given(st.integers(1, SMALLEST_PX - 1), st.integers(1, 700), st.booleans())
+@given(st.integers(1, SMALLEST_PADDED_PX - 1), st.integers(1, 700), st.booleans())
 def test_a_picture_too_small_to_be_padded_is_its_own_shape(short, long, portrait):
     shapes = Shapes(PROGRAM_PX)
     for size in random_sizes(0, 30, 512):

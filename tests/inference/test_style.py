@@ -13,19 +13,15 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from stya2k_jax import Stylizer, UserError
-from stya2k_jax.inference.style import Style, is_style_file, normalised_weights
+from stya2k_jax.inference.style import Style, is_style_file, normalized_weights
 from stya2k_jax.network.model import StyA2K, assemble, new_encoder, new_painter
 from stya2k_jax.weights.loading import MINI_FILE
 from stya2k_jax.weights.parameters import named_arrays, named_leaves, with_arrays
+from tests.support.picture_files import noise
 from tests.support.small_model import small_model
 
-
-def noise(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
-
-
-CONTENT = noise(0, 48, 64)
-EXACT, PADDED = noise(1, 48, 48), noise(2, 47, 41)  # the second is padded to the first's shape
+CONTENT = noise(0, 48, 64, 3)
+EXACT, PADDED = noise(1, 48, 48, 3), noise(2, 47, 41, 3)  # the second is padded to the first
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +112,23 @@ def test_an_unknown_block_policy_is_refused_with_the_choices(stylizer):
 
 
 def test_weights_add_up_to_1_whatever_their_scale():
-    assert normalised_weights(None, 4) == (0.25,) * 4
-    assert normalised_weights([3], 1) == (1,)
-    assert normalised_weights(np.array([1, 3]), 2) == (0.25, 0.75)
+    assert normalized_weights(None, 4) == (0.25,) * 4
+    assert normalized_weights([3], 1) == (1,)
+    assert normalized_weights(np.array([1, 3]), 2) == (0.25, 0.75)
     for scale in (1e-300, 1.0, 1e300, 1e308):
-        np.testing.assert_allclose(normalised_weights([scale, scale], 2), 0.5)
+        np.testing.assert_allclose(normalized_weights([scale, scale], 2), 0.5)
+
+
+def test_a_blend_paints_each_style_by_its_weight(stylizer, style, padded):
+    """More of a style draws the picture towards it, and the blend of blends keeps its parts."""
+    alone = [np.float64(stylizer(CONTENT, one)) for one in (style, padded)]
+
+    def distances(weights):
+        painted = stylizer(CONTENT, stylizer.encode_style([style, padded], weights))
+        return [np.abs(painted - one).mean() for one in alone]
+
+    first, equal, second = distances([9, 1]), distances([1, 1]), distances([1, 9])
+    assert first[0] < 0.5 * equal[0] and second[1] < 0.5 * equal[1]
 
 
 def test_encoded_styles_blend_as_their_pictures_do(stylizer, style, padded):
@@ -171,15 +179,15 @@ def test_a_saved_style_comes_back_to_the_last_bit(stylizer, style, padded, kind,
     made: dict[str, Callable[[], Style]] = {
         "exact": lambda: style,
         "padded": lambda: padded,
-        "batch": lambda: stylizer.encode_style(noise(3, 2, 48, 48)),
+        "batch": lambda: stylizer.encode_style(noise(3, 2, 48, 48, 3)),
         "several": lambda: joined(style, padded, style, weights=(0.1, 0.2, 1 - 0.1 - 0.2)),
         # So small a style has the blocks of training.
         "balanced": lambda: dataclasses.replace(style, block_policy="balanced"),
-        "one pixel": lambda: stylizer.encode_style(noise(4, 1, 1)),
+        "one pixel": lambda: stylizer.encode_style(noise(4, 1, 1, 3)),
     }
-    saved = made[kind]()
-    saved.save(tmp_path / "new" / "a style.safetensors")
-    assert_same_style(stylizer.load_style(str(tmp_path / "new" / "a style.safetensors")), saved)
+    kept = made[kind]()
+    kept.save(tmp_path / "new" / "a style.safetensors")
+    assert_same_style(stylizer.load_style(str(tmp_path / "new" / "a style.safetensors")), kept)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a style.safetensors"]
 
 
@@ -211,7 +219,7 @@ def test_saved_styles_are_known_by_their_suffix():
 
 
 @pytest.fixture
-def saved(style, tmp_path):
+def style_file(style, tmp_path):
     """A saved style: its path, and a function that writes it with changes."""
     path = tmp_path / "s.safetensors"
     style.save(path)
@@ -228,15 +236,15 @@ def saved(style, tmp_path):
     return path, rewrite
 
 
-def test_a_saved_style_of_another_model_is_refused_with_both_names(style, saved):
+def test_a_saved_style_of_another_model_is_refused_with_both_names(style, style_file):
     other = Stylizer(small_model(8)[0])
     message = f"s.safetensors is a style of another model .{style.model[:12]}.*"
     with pytest.raises(UserError, match=message + f"this one is {other.fingerprint[:12]}"):
-        other.load_style(saved[0])
+        other.load_style(style_file[0])
 
 
-def test_a_file_that_was_cut_off_is_refused_at_any_length(stylizer, saved):
-    path, _ = saved
+def test_a_file_that_was_cut_off_is_refused_at_any_length(stylizer, style_file):
+    path, _ = style_file
     whole = path.read_bytes()
     for length in (0, 1, 7, 8, 9, 500, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
@@ -260,27 +268,27 @@ def test_what_is_no_saved_style_is_refused_by_its_path(stylizer, tmp_path):
 
 
 @pytest.mark.parametrize("field", ["model", "architecture", "weights", "block_policy"])
-def test_a_header_that_lacks_a_field_is_refused(stylizer, saved, field):
+def test_a_header_that_lacks_a_field_is_refused(stylizer, style_file, field):
     with pytest.raises(UserError, match="s.safetensors"):
-        stylizer.load_style(saved[1](**{field: None}))
+        stylizer.load_style(style_file[1](**{field: None}))
 
 
 @pytest.mark.parametrize(
     "weights", ["", "x", "1", "null", "[]", "{}", '["a"]', "[1, 1]", "[NaN]", "[-1]", "[0]"]
 )
-def test_weights_that_are_none_are_refused(stylizer, saved, weights):
+def test_weights_that_are_none_are_refused(stylizer, style_file, weights):
     with pytest.raises(UserError, match="s.safetensors is damaged"):
-        stylizer.load_style(saved[1](weights=weights))
+        stylizer.load_style(style_file[1](weights=weights))
 
 
-def test_an_unknown_policy_in_a_file_is_refused(stylizer, saved):
+def test_an_unknown_policy_in_a_file_is_refused(stylizer, style_file):
     with pytest.raises(UserError, match="s.safetensors is damaged"):
-        stylizer.load_style(saved[1](block_policy="square"))
+        stylizer.load_style(style_file[1](block_policy="square"))
 
 
 @pytest.mark.parametrize("damage", ["missing", "flat", "shorter", "empty", "of another type"])
-def test_a_damaged_array_is_refused(stylizer, saved, damage):
-    path, rewrite = saved
+def test_a_damaged_array_is_refused(stylizer, style_file, damage):
+    path, rewrite = style_file
     for name, array in load_file(path).items():
         changed = {
             "missing": None,
@@ -295,8 +303,8 @@ def test_a_damaged_array_is_refused(stylizer, saved, damage):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_numbers_that_are_none_are_refused(stylizer, saved, value):
-    path, rewrite = saved
+def test_numbers_that_are_none_are_refused(stylizer, style_file, value):
+    path, rewrite = style_file
     array = load_file(path)["0.relu4_1.distributed.k_hat"]
     array.flat[3] = value
     with pytest.raises(UserError, match="s.safetensors is damaged"):
@@ -304,15 +312,15 @@ def test_numbers_that_are_none_are_refused(stylizer, saved, value):
 
 
 @pytest.mark.parametrize("name", ["0.more", "0.relu3_1.all_to_all.k", "1.picture", "more"])
-def test_arrays_that_do_not_belong_there_are_refused(stylizer, saved, name):
+def test_arrays_that_do_not_belong_there_are_refused(stylizer, style_file, name):
     with pytest.raises(UserError, match="s.safetensors is damaged"):
-        stylizer.load_style(saved[1]({name: np.zeros(3, np.float32)}))
+        stylizer.load_style(style_file[1]({name: np.zeros(3, np.float32)}))
 
 
-def test_keys_of_two_pictures_are_not_taken_for_those_of_one(stylizer, style, saved):
+def test_keys_of_two_pictures_are_not_taken_for_those_of_one(stylizer, style, style_file):
     two = dataclasses.replace(
         style, keys=style.keys * 2, pictures=style.pictures * 2, weights=(0.5, 0.5)
     )
-    two.save(saved[0])
+    two.save(style_file[0])
     with pytest.raises(UserError, match="s.safetensors is damaged"):
-        stylizer.load_style(saved[1](weights=json.dumps([1.0])))
+        stylizer.load_style(style_file[1](weights=json.dumps([1.0])))

@@ -9,8 +9,11 @@ from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
 from stya2k_jax.errors import PictureError
-from stya2k_jax.inference.stylize_files import STYLES_AT_ONCE, Styling, find_contents, stylize_files
-from tests.support.small_model import noise, saved, small_model
+from stya2k_jax.inference.contents import find_contents
+from stya2k_jax.inference.stylize_files import STYLES_AT_ONCE, Styling, stylize_files
+from stya2k_jax.pictures.reading import read_picture
+from tests.support.picture_files import noise, saved
+from tests.support.small_model import small_model
 
 HEIGHT, WIDTH = 16, 24
 
@@ -191,3 +194,115 @@ def test_pictures_and_clips_of_a_folder_are_found_and_nothing_else(tmp_path):
     (tmp_path / "b.mp4").unlink()
     with pytest.raises(PictureError, match="holds no pictures"):
         find_contents([str(tmp_path)])
+
+
+def test_transparency_of_a_content_is_in_its_result(stylizer, files, tmp_path):
+    _, (style, _) = files
+    clear = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))[..., None]
+    content = saved(tmp_path / "cut.png", np.concatenate([CONTENT, clear], axis=2))
+    stylize(stylizer, [content], [style], tmp_path / "out")
+    found = pixels_of(tmp_path / "out" / "cut_stylized_s0.png")
+    np.testing.assert_array_equal(found[..., 3:], clear)
+    on_white = np.asarray(read_picture(content))
+    np.testing.assert_array_equal(found[..., :3], stylizer(on_white, read_picture(style)))
+    stylize(stylizer, [content], [style], tmp_path / "small", content_size=HEIGHT // 2)
+    small = pixels_of(tmp_path / "small" / "cut_stylized_s0.png")
+    assert small.shape == (HEIGHT // 2, WIDTH // 2, 4)
+
+
+def test_frames_with_transparency_are_said_to_lose_it(stylizer, files, tmp_path, capsys):
+    pytest.importorskip("av")
+    _, (style, _) = files
+    clear = np.full((HEIGHT, WIDTH, 1), 99, np.uint8)
+    saved(tmp_path / "walk" / "0.png", np.concatenate([CONTENT, clear], axis=2))
+    stylize(stylizer, [tmp_path / "walk"], [style], tmp_path / "out", fps=5)
+    assert "walk has transparency, which the result lacks" in "".join(capsys.readouterr())
+
+
+### What goes wrong
+
+
+def test_a_result_that_cannot_be_written_is_listed_and_the_others_done(stylizer, files, tmp_path):
+    contents, styles = files
+    taken = tmp_path / "out" / "c0_stylized_s1.png"
+    taken.mkdir(parents=True)
+    failures = stylize(stylizer, contents, styles, tmp_path / "out")
+    assert list(failures) == [taken] and f"{taken} cannot be written: " in failures[taken]
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+
+
+def test_names_that_are_too_long_are_cut_and_stay_apart(stylizer, tmp_path):
+    contents = [saved(tmp_path / "c" / f"{'c' * 200}{i}.png", CONTENT) for i in range(2)]
+    styles = [saved(tmp_path / "s" / f"{'ü' * 100}{i}.png", STYLE) for i in range(2)]
+    output = tmp_path / "out"
+    assert stylize(stylizer, contents, styles, output, blended=True, save_to=output) == {}
+    names = os.listdir(output)
+    assert len(names) == 3 and all(len(os.fsencode(name)) <= 220 for name in names)
+
+
+def test_hidden_and_unfinished_clips_and_folders_named_so_are_no_contents(tmp_path):
+    clip = tmp_path / "a.mp4"
+    (tmp_path / ".trash").mkdir()
+    (tmp_path / "folder.mp4").mkdir()
+    for name in ("a.mp4", "._a.mp4", ".trash/b.mp4", "c.partial.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    assert find_contents([str(tmp_path)]) == [clip]
+
+
+def test_a_photograph_and_a_clip_of_one_name_do_not_clash(stylizer, files, tmp_path):
+    pytest.importorskip("av")
+    (content, _), (style, _) = files
+    (content.parent / "c0.mov").write_bytes(b"no clip")
+    failures = stylize(stylizer, [content, content.parent / "c0.mov"], [style], tmp_path / "out")
+    assert list(failures) == [content.parent / "c0.mov"]
+    assert os.listdir(tmp_path / "out") == ["c0_stylized_s0.png"]
+
+
+def test_pictures_of_one_name_in_different_subfolders_keep_their_folders(stylizer, files, tmp_path):
+    _, (style, _) = files
+    root = tmp_path / "photos"
+    for place in (".", "june", "july/first"):
+        saved(root / place / "1.png", noise(len(place), *CONTENT.shape))
+    contents = find_contents([str(root)])
+    assert stylize(stylizer, contents, [style], tmp_path / "out", folders=[root]) == {}
+    found = {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.png")}
+    assert found == {Path(p, "1_stylized_s0.png") for p in (".", "june", "july/first")}
+
+
+def test_results_inside_the_folder_of_contents_are_no_contents(tmp_path):
+    picture = saved(tmp_path / "a.png", CONTENT)
+    result = saved(tmp_path / "out" / "a_stylized_s.png", CONTENT)
+    assert find_contents([str(tmp_path)], output=tmp_path / "out") == [picture]
+    assert find_contents([str(tmp_path)]) == [picture, result]
+    assert find_contents([str(tmp_path / "out")], output=tmp_path / "out") == [result]
+
+
+def test_a_folder_that_may_not_be_entered_is_listed_and_the_others_done(
+    stylizer, files, tmp_path, monkeypatch
+):
+    contents, (style, _) = files
+    closed = tmp_path / "c" / "closed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if os.fspath(path) == os.fspath(closed):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = find_contents([str(tmp_path / "c")])
+    failures = stylize(stylizer, found, [style], tmp_path / "out")
+    assert list(failures) == [closed] and str(closed) in failures[closed]
+    assert len(os.listdir(tmp_path / "out")) == len(contents)
+
+
+def test_attention_is_shown_again_by_a_second_run(stylizer, files, tmp_path):
+    (content, _), (style, _) = files
+    output = tmp_path / "out"
+    for _ in range(2):
+        assert stylize(stylizer, [content], [style], output, attention_at=(3, 5)) == {}
+    (output / "c0_stylized_s0_attention" / "mine.txt").write_text("kept")
+    failures = stylize(stylizer, [content], [style], output, attention_at=(3, 5))
+    assert list(failures) == [output / "c0_stylized_s0_attention"]
+    assert (output / "c0_stylized_s0_attention" / "mine.txt").read_text() == "kept"

@@ -3,6 +3,9 @@
 Nearly all pictures here are of the same two sizes: each further size is compiled anew.
 """
 
+import dataclasses
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +14,8 @@ from PIL import Image
 
 from stya2k_jax import Stylizer, UserError
 from stya2k_jax.errors import PictureError
-from tests.support.small_model import noise, saved, small_model
+from tests.support.picture_files import noise, saved
+from tests.support.small_model import small_model
 
 HEIGHT, WIDTH = 16, 24
 
@@ -163,3 +167,75 @@ def test_a_size_is_compiled_once(stylizer, caplog):
         assert "paint" not in caplog.text
         stylizer(CONTENT[:2, :2], STYLE[:2, :2])
         assert "paint" in caplog.text
+
+
+### As an object
+
+
+def test_a_stylizer_that_was_pickled_paints_the_same(stylizer):
+    again = pickle.loads(pickle.dumps(stylizer))
+    assert again.fingerprint == stylizer.fingerprint
+    np.testing.assert_array_equal(again(CONTENT, STYLE), stylizer(CONTENT, STYLE))
+    assert pickle.loads(pickle.dumps(stylizer.encode_style(STYLE))).model == stylizer.fingerprint
+
+
+def test_stylizers_and_styles_are_shown_in_a_line(stylizer):
+    assert repr(stylizer).startswith("Stylizer(Architecture(") and len(repr(stylizer)) < 300
+    style = stylizer.encode_style([STYLE, STYLE], [3, 1])
+    assert repr(style).startswith("Style(0.75 of 1x16x16x3, 0.25 of 1x16x16x3; trained blocks")
+    assert len(repr(dataclasses.replace(style, **{f: getattr(style, f) * 50 for f in MANY}))) < 200
+
+
+MANY = ("keys", "weights", "pictures")
+
+
+@pytest.mark.parametrize("alpha", ["0.5", None, [0.5], np.array([0.5, 1])])
+def test_a_strength_that_is_no_number_is_refused(stylizer, alpha):
+    with pytest.raises(UserError, match="is not a strength; use 0"):
+        stylizer(CONTENT, STYLE, alpha=alpha)
+
+
+def test_transparency_of_a_pil_image_and_of_a_path_is_kept(stylizer, tmp_path):
+    clear = noise(7, HEIGHT, WIDTH, 1)
+    image = Image.fromarray(np.concatenate([CONTENT, clear], axis=2))
+    image.save(tmp_path / "a.png")
+    for content in (image, tmp_path / "a.png"):
+        out = stylizer(content, STYLE)
+        assert out.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(out)[..., 3:], clear)
+    opaque = image.copy()
+    opaque.putalpha(255)
+    assert stylizer(opaque, STYLE).mode == "RGB"
+
+
+def test_a_photograph_on_its_side_is_the_same_as_a_path_and_as_an_open_image(stylizer, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned right by a quarter
+    Image.fromarray(CONTENT.swapaxes(0, 1)).save(tmp_path / "a.png", exif=exif)
+    mask = np.zeros((WIDTH, HEIGHT), np.uint8)
+    mask[:5] = 255
+    Image.fromarray(mask).save(tmp_path / "m.png", exif=exif)
+    by_path = stylizer(tmp_path / "a.png", STYLE, content_mask=tmp_path / "m.png")
+    with Image.open(tmp_path / "a.png") as image, Image.open(tmp_path / "m.png") as white:
+        by_image = stylizer(image, STYLE, content_mask=white)
+    assert by_path.size == by_image.size == (WIDTH, HEIGHT)
+    np.testing.assert_array_equal(np.asarray(by_path), np.asarray(by_image))
+
+
+def test_a_batch_counts_in_the_memory(monkeypatch):
+    width = small_model()[0].architecture.width
+    one = 1200 * width * HEIGHT * WIDTH * 4  # of a picture of twice these sides
+    stylizer = Stylizer(small_model()[0], max_memory=1.5 * one)
+    batch = noise(5, 2, 2 * HEIGHT, 2 * WIDTH, 3)
+    shapes = []
+    programs = stylizer._model.programs
+    paint = programs.paint
+
+    def recorded(content, *rest):
+        shapes.append(content.shape[0])
+        return paint(content, *rest)
+
+    monkeypatch.setattr(programs, "paint", recorded)
+    together = stylizer(batch, STYLE)
+    assert shapes == [1, 1]
+    np.testing.assert_array_equal(together[1], stylizer(batch[1], STYLE))

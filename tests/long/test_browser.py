@@ -10,7 +10,7 @@ import pytest
 
 from stya2k_jax.evaluation.measure_pairs import Measured
 from stya2k_jax.evaluation.report import write_report
-from stya2k_jax.evaluation.summary import summarise
+from stya2k_jax.evaluation.summary import summarize
 from stya2k_jax.evaluation.votes import sum_votes
 from stya2k_jax.pictures.arrays import write_png
 from stya2k_jax.pictures.names import Pair
@@ -103,7 +103,7 @@ def test_the_report_shows_a_chosen_pair_of_all_systems(opened, pictures, tmp_pat
         sentences=["said"],
         measured=measured,
         summaries={
-            system: summarise(found.rows, ["content_loss", "style_loss"])
+            system: summarize(found.rows, ["content_loss", "style_loss"])
             for system, found in measured.items()
         },
         contents=contents,

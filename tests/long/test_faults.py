@@ -18,9 +18,9 @@ from tests.support.training_processes import (
     last_row,
     losses_of,
     painter_of,
-    rows_of,
     start_together,
 )
+from tests.support.training_runs import rows_of
 
 pytestmark = pytest.mark.faults
 

@@ -9,25 +9,13 @@ import pytest
 from stya2k_jax.conversion.pytorch_files import save_state_dict
 from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.metrics.inception import Inception, _convolutions, expected_shapes, load_inception
+from tests.support.metric_networks import inception_weights
 from tests.support.small_model import pictures
-
-
-def random_weights(seed: int = 0) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-
-    def draw(name, shape):
-        if name.endswith("conv.weight"):
-            return rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
-        if name.endswith(("bn.weight", "running_var")):
-            return rng.uniform(0.5, 1.5, shape)
-        return rng.normal(0, 0.1, shape)
-
-    return {name: draw(name, shape).astype(np.float32) for name, shape in expected_shapes().items()}
 
 
 @pytest.fixture(scope="module")
 def weights():
-    return random_weights()
+    return inception_weights()
 
 
 def test_it_has_the_parameters_of_inception_v3_without_its_classifiers():

@@ -11,46 +11,14 @@ import pytest
 from stya2k_jax.conversion.pytorch_files import read_state_dict, save_state_dict
 from stya2k_jax.errors import WeightsError
 from stya2k_jax.metrics.lpips import BACKBONES, Lpips, expected_shapes, join, load_lpips
+from tests.support.metric_networks import lpips_weights
+from tests.support.numpy_layers import numpy_convolution, numpy_pooling
 from tests.support.paths import reference_path
 from tests.support.reference_weights import needs_reference
 from tests.support.small_model import pictures
 
 REAL = ("weights", "alexnet_lpips.safetensors")
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-
-
-def random_weights(backbone: str, seed: int = 0) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-
-    def draw(name, shape):
-        if name.startswith("lin"):
-            return rng.uniform(0, 1, shape)
-        fan_in = np.prod(shape[1:]) if len(shape) > 1 else 100
-        return rng.normal(0, np.sqrt(2 / fan_in), shape)
-
-    shapes = expected_shapes(backbone)
-    return {name: draw(name, shape).astype(np.float32) for name, shape in shapes.items()}
-
-
-def numpy_convolution(x, weight, bias, stride, padding):
-    x = np.pad(x, ((padding, padding), (padding, padding), (0, 0)))
-    side = weight.shape[2]
-    rows, columns = ((n - side) // stride + 1 for n in x.shape[:2])
-    out = np.empty((rows, columns, weight.shape[0]))
-    for i in range(rows):
-        for j in range(columns):
-            window = x[i * stride : i * stride + side, j * stride : j * stride + side]
-            out[i, j] = np.tensordot(weight, window, ((2, 3, 1), (0, 1, 2))) + bias
-    return out
-
-
-def numpy_pooling(x, side):
-    rows, columns = ((n - side) // 2 + 1 for n in x.shape[:2])
-    out = np.empty((rows, columns, x.shape[2]))
-    for i in range(rows):
-        for j in range(columns):
-            out[i, j] = x[2 * i : 2 * i + side, 2 * j : 2 * j + side].max((0, 1))
-    return out
 
 
 # Index in torchvision's `features`: what happens there. Written out again, not taken from ours.
@@ -93,7 +61,7 @@ def numpy_distance(taps_x, taps_y, weights):
 
 @pytest.mark.parametrize(("backbone", "description"), [("alexnet", ALEXNET), ("vgg16", VGG16)])
 def test_distance_is_that_of_numpy_loops(backbone, description):
-    weights = random_weights(backbone)
+    weights = lpips_weights(backbone)
     network = Lpips(weights)
     assert network.backbone == backbone
     x, y = pictures(0, (35, 34), (35, 34))
@@ -103,7 +71,7 @@ def test_distance_is_that_of_numpy_loops(backbone, description):
 
 
 def test_pictures_of_a_batch_are_compared_one_by_one():
-    network = Lpips(random_weights("alexnet"))
+    network = Lpips(lpips_weights("alexnet"))
     x, y = pictures(1, (40, 40), (40, 40), batch=3)
     together = network.distance(network.features(x), network.features(y))
     for i in range(3):
@@ -118,7 +86,7 @@ def test_pictures_of_a_batch_are_compared_one_by_one():
 @pytest.mark.parametrize("real", [False, pytest.param(True, marks=needs_reference)])
 def test_distance_is_that_of_pytorch(real):
     torch = pytest.importorskip("torch")
-    weights = read_state_dict(reference_path(*REAL)) if real else random_weights("alexnet", 1)
+    weights = read_state_dict(reference_path(*REAL)) if real else lpips_weights("alexnet", 1)
     f = torch.nn.functional
     tensors = {name: torch.from_numpy(array).double() for name, array in weights.items()}
     x, y = pictures(2, (96, 101), (96, 101), batch=2)
@@ -191,7 +159,7 @@ def package(monkeypatch):
 def test_distance_is_that_of_the_lpips_package(package, backbone, net, real, tmp_path):
     import torch
 
-    drawn = read_state_dict(reference_path(*REAL)) if real else random_weights(backbone, 2)
+    drawn = read_state_dict(reference_path(*REAL)) if real else lpips_weights(backbone, 2)
     convolutions = {name: array for name, array in drawn.items() if name.startswith("features")}
     save_state_dict(tmp_path / "backbone.safetensors", convolutions)
     heads = Path(package.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
@@ -222,7 +190,7 @@ def test_distance_is_that_of_the_lpips_package(package, backbone, net, real, tmp
 @pytest.fixture
 def published(tmp_path):
     """The two files as they are published: a classifier comes along with the backbone."""
-    weights = random_weights("alexnet")
+    weights = lpips_weights("alexnet")
     backbone = {name: array for name, array in weights.items() if name.startswith("features")}
     heads = {name: array for name, array in weights.items() if name.startswith("lin")}
     backbone["classifier.1.weight"] = np.zeros((4, 4), np.float32)
@@ -240,7 +208,7 @@ def test_the_command_joins_backbone_and_heads(published, tmp_path):
     assert done.returncode == 0 and "Wrote LPIPS on alexnet" in done.stdout, done.stderr
     (x,) = pictures(3, (40, 40))
     for ours, given in zip(
-        load_lpips(output).features(x), Lpips(random_weights("alexnet")).features(x), strict=True
+        load_lpips(output).features(x), Lpips(lpips_weights("alexnet")).features(x), strict=True
     ):
         np.testing.assert_array_equal(ours, given)
 
@@ -248,12 +216,12 @@ def test_the_command_joins_backbone_and_heads(published, tmp_path):
 def test_files_that_are_missing_are_named_with_where_they_are_published(published, tmp_path):
     with pytest.raises(WeightsError, match="(?s)No such file: .*alex.pth.*download.pytorch.org"):
         join(published[0], tmp_path / "alex.pth")
-    with pytest.raises(WeightsError, match="There is no LPIPS file .*convert_lpips --backbone"):
+    with pytest.raises(WeightsError, match="There is no LPIPS file .*convert-lpips --backbone"):
         load_lpips(tmp_path / "lpips.safetensors")
 
 
 def test_heads_of_another_network_are_refused_tensor_by_tensor(published, tmp_path):
-    weights = random_weights("vgg16")
+    weights = lpips_weights("vgg16")
     heads = {name: array for name, array in weights.items() if name.startswith("lin")}
     heads["extra"] = np.zeros(1, np.float32)
     del heads["lin4.model.1.weight"]

@@ -22,7 +22,7 @@ def test_one_point_has_no_variance():
     np.testing.assert_array_equal(normalize(x), np.zeros((1, 1, 1, 2)))
 
 
-def test_normalising_ignores_scale_and_shift_of_a_channel():
+def test_normalizing_ignores_scale_and_shift_of_a_channel():
     x = np.random.default_rng(1).normal(size=(2, 6, 5, 3)).astype(np.float32)
     moved = x * np.array([2.0, 30.0, 0.5], np.float32) + np.array([1.0, -4.0, 9.0], np.float32)
     np.testing.assert_allclose(normalize(moved), normalize(x), atol=2e-4)

@@ -10,14 +10,10 @@ from PIL import Image
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.arrays import as_kind_of, as_pixels
 from stya2k_jax.pictures.masks import as_mask
+from tests.support.picture_files import saved
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 GREY = np.random.default_rng(1).integers(0, 256, (5, 7), dtype=np.uint8)
-
-
-def saved(path: Path, pixels: np.ndarray) -> Path:
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 def cut_off(path: Path, pixels: np.ndarray) -> Path:

@@ -1,4 +1,4 @@
-"""Colours of the content kept: against scikit-image, the definition of moments, and limits."""
+"""Colors of the content kept: against scikit-image, the definition of moments, and limits."""
 
 import colorsys
 
@@ -21,7 +21,7 @@ def drawn(seed: int, *shape: int, low: float = 0.0, high: float = 1.0) -> np.nda
 
 
 def muted(seed: int, height: int = 20, width: int = 30) -> np.ndarray:
-    """Draws a picture of correlated colours, far from black and white."""
+    """Draws a picture of correlated colors, far from black and white."""
     rng = np.random.default_rng(seed)
     mix, mean = rng.uniform(-0.04, 0.04, (3, 3)), rng.uniform(0.4, 0.6, 3)
     picture = mean + rng.uniform(-1, 1, (height, width, 3)) @ mix
@@ -47,7 +47,7 @@ def test_lab_of_the_primaries_is_as_published():
     np.testing.assert_allclose(srgb_to_lab(rgb), expected, atol=0.02)
 
 
-def test_all_8_bit_greys_and_many_colours_survive_lab():
+def test_all_8_bit_greys_and_many_colors_survive_lab():
     greys = np.repeat(np.arange(256)[:, None] / 255, 3, axis=1)
     for rgb in (greys, drawn(1, 50, 50)):
         np.testing.assert_allclose(lab_to_srgb(srgb_to_lab(rgb)), rgb, atol=1e-6)
@@ -56,7 +56,7 @@ def test_all_8_bit_greys_and_many_colours_survive_lab():
 ### Luminance
 
 
-def test_the_result_has_the_lightness_of_one_and_the_colours_of_the_other():
+def test_the_result_has_the_lightness_of_one_and_the_colors_of_the_other():
     skimage = pytest.importorskip("skimage.color")
     stylized, content = muted(1), muted(2)
     lab = skimage.rgb2lab(content.astype(np.float64))
@@ -103,7 +103,7 @@ def test_a_batch_is_done_picture_by_picture_and_in_parts_as_at_once(monkeypatch)
 ### Matching
 
 
-def test_the_recoloured_style_has_mean_and_covariance_of_the_content():
+def test_the_recolored_style_has_mean_and_covariance_of_the_content():
     style, content = muted(9), muted(10, 40, 25)
     out = match_color(style, content)
     assert out.dtype == np.float32 and out.shape == style.shape
@@ -128,7 +128,7 @@ def test_the_recoloured_style_has_mean_and_covariance_of_the_content():
         np.float32(0.5) + drawn(15, 9, 9, low=-1e-4, high=1e-4),
     ],
 )
-def test_a_style_of_the_same_colours_is_left_as_it_is(picture):
+def test_a_style_of_the_same_colors_is_left_as_it_is(picture):
     np.testing.assert_allclose(match_color(picture, picture), picture, atol=1e-5)
 
 
@@ -152,10 +152,10 @@ def test_flat_grey_and_tiny_pictures_stay_finite(style, content):
         np.testing.assert_allclose(out.mean(axis=(0, 1)), content.mean(axis=(0, 1)), atol=1e-5)
 
 
-def test_the_rounding_of_a_grey_style_is_not_blown_up_to_colours():
+def test_the_rounding_of_a_grey_style_is_not_blown_up_to_colors():
     grey, content = GREY * 0.2 + 0.4, muted(23)
     rounded = np.round(grey * 255 + np.random.default_rng(0).uniform(-0.5, 0.5, grey.shape)) / 255
-    # A colour deviation of a step at most, where matching it to the content's would make it ten.
+    # A color deviation of a step at most, where matching it to the content's would make it ten.
     out, expected = match_color(rounded, content), match_color(grey, content)
     assert np.abs(out - expected).max() < 0.02
 

@@ -35,7 +35,7 @@ def test_white_is_1_and_black_is_0_in_files_of_any_mode(tmp_path, mode):
     np.testing.assert_array_equal(mask, bits)
 
 
-def test_greys_are_soft_and_colours_count_by_their_grey_value(tmp_path):
+def test_greys_are_soft_and_colors_count_by_their_grey_value(tmp_path):
     pixels = np.array([[[51] * 3, [204] * 3, [255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mask.png")
     expected = [[0.2, 0.8, 0.299, 0.587, 0.114]]
@@ -86,7 +86,7 @@ def test_paths_images_and_arrays_of_any_kind_are_one_mask(tmp_path):
     assert as_mask(grey > 100).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
-def test_colours_of_arrays_count_as_those_of_images():
+def test_colors_of_arrays_count_as_those_of_images():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     for kind in (pixels, pixels / 255):
         np.testing.assert_allclose(as_mask(kind), as_mask(Image.fromarray(pixels)), atol=1 / 255)

@@ -13,44 +13,25 @@ import pytest
 from PIL import Image
 
 from stya2k_jax.errors import PictureError, UserError
-from stya2k_jax.pictures import reading as images
+from stya2k_jax.pictures import arrays, modes
 from stya2k_jax.pictures.arrays import grid, to_float, to_uint8, write_png
+from stya2k_jax.pictures.modes import to_rgb
 from stya2k_jax.pictures.reading import (
     decode_picture,
     find_pictures,
     read_picture,
-    to_rgb,
     upright_size,
 )
 from stya2k_jax.pictures.resizing import crop_square, resize_short_side, resized_size
+from tests.support.picture_files import ORIENTATION, UNDO, noise, saved
 
-ORIENTATION = 274  # the EXIF tag
-UNDO = {  # what a viewer does to the stored pixels, by the EXIF standard
-    1: lambda x: x,
-    2: lambda x: x[:, ::-1],
-    3: lambda x: x[::-1, ::-1],
-    4: lambda x: x[::-1],
-    5: lambda x: x.transpose(1, 0, 2),
-    6: lambda x: np.rot90(x, -1),
-    7: lambda x: x[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda x: np.rot90(x, 1),
-}
-
-
-def noise(height=5, width=7, channels=3) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+NOISE = noise(0, 5, 7, 3)
 
 
 def read(path) -> np.ndarray:
     picture = read_picture(path)
     assert picture.mode == "RGB"
     return np.asarray(picture)
-
-
-def saved(path, array: np.ndarray, mode: str | None = None, **options):
-    image = Image.fromarray(array) if mode is None else Image.fromarray(array).convert(mode)
-    image.save(path, **options)
-    return path
 
 
 ### Reading
@@ -61,26 +42,26 @@ def saved(path, array: np.ndarray, mode: str | None = None, **options):
 def test_photographs_stand_upright(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    path = saved(tmp_path / f"phone{suffix}", noise(), exif=exif)
-    np.testing.assert_array_equal(read(path), UNDO[orientation](noise()))
+    path = saved(tmp_path / f"phone{suffix}", NOISE, exif=exif)
+    np.testing.assert_array_equal(read(path), UNDO[orientation](NOISE))
 
 
 def test_exif_data_that_pillow_cannot_write_anew_do_not_matter(tmp_path):
     exif = Image.Exif()
     exif[ORIENTATION], exif[305] = 6, ""
-    whole = saved(tmp_path / "phone.png", noise(), exif=exif).read_bytes()
+    whole = saved(tmp_path / "phone.png", NOISE, exif=exif).read_bytes()
     text, float32 = (struct.pack(">HHI", 305, type, 1) for type in (2, 11))
     start, end = whole.index(b"eXIf"), whole.index(b"IDAT") - 8
     block = whole[start:end].replace(text, float32)  # the camera's name as a number
     assert block != whole[start:end]
     block += struct.pack(">I", zlib.crc32(block))
     (tmp_path / "phone.png").write_bytes(whole[:start] + block + whole[end + 4 :])
-    np.testing.assert_array_equal(read(tmp_path / "phone.png"), UNDO[6](noise()))
+    np.testing.assert_array_equal(read(tmp_path / "phone.png"), UNDO[6](NOISE))
 
 
 def test_a_picture_whose_exif_data_cannot_be_parsed_is_read_as_it_is_stored(tmp_path):
-    path = saved(tmp_path / "edited.png", noise(), exif=b"not EXIF")
-    np.testing.assert_array_equal(read(path), noise())
+    path = saved(tmp_path / "edited.png", NOISE, exif=b"not EXIF")
+    np.testing.assert_array_equal(read(path), NOISE)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.png", "a.webp", "a.bmp", "a.gif", "a.ppm"])
@@ -91,19 +72,19 @@ def test_the_usual_formats_are_read(tmp_path, name):
 
 
 def test_grey_pictures_become_three_equal_channels(tmp_path):
-    grey = noise()[..., 0]
+    grey = NOISE[..., 0]
     out = read(saved(tmp_path / "grey.png", grey))
     for channel in range(3):
         np.testing.assert_array_equal(out[..., channel], grey)
 
 
 def test_line_art_becomes_black_and_white(tmp_path):
-    bits = noise()[..., 0] > 127
+    bits = NOISE[..., 0] > 127
     out = read(saved(tmp_path / "line.png", bits))
     np.testing.assert_array_equal(out, np.repeat(255 * bits[..., None], 3, axis=2))
 
 
-def test_palette_pictures_get_their_colours(tmp_path):
+def test_palette_pictures_get_their_colors(tmp_path):
     image = Image.new("P", (2, 1))
     image.putpalette([250, 0, 0, 0, 240, 0])
     image.putpixel((1, 0), 1)
@@ -159,15 +140,15 @@ def test_pictures_of_every_mode_become_rgb(mode, transparency):
 
 @pytest.mark.parametrize("mode", ["L", "PA", "RGBA", "CMYK", "I", "F"])
 def test_pictures_are_converted_in_strips_as_at_once(monkeypatch, mode):
-    image = Image.fromarray(noise(9, 6)).convert("L" if mode == "PA" else mode).convert(mode)
+    image = Image.fromarray(noise(0, 9, 6, 3)).convert("L" if mode == "PA" else mode).convert(mode)
     whole = np.asarray(to_rgb(image))
     for pixels in (1, 7, 12, 40):
-        monkeypatch.setattr(images, "_STRIP_PIXELS", pixels)
+        monkeypatch.setattr(modes, "_STRIP_PIXELS", pixels)
         np.testing.assert_array_equal(np.asarray(to_rgb(image)), whole)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
-def test_a_transparent_colour_is_laid_on_white(tmp_path, mode):
+def test_a_transparent_color_is_laid_on_white(tmp_path, mode):
     image = Image.new("RGB", (2, 1), (250, 250, 250))
     image.putpixel((1, 0), (8, 8, 8))
     image = image.convert(mode)
@@ -218,7 +199,7 @@ def test_floats_are_taken_as_0_to_1_or_as_0_to_255(tmp_path, values, expected):
 
 
 def test_of_an_animation_the_first_frame_is_taken(tmp_path):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ((250, 0, 0), (0, 0, 250))]
+    frames = [Image.new("RGB", (4, 4), color) for color in ((250, 0, 0), (0, 0, 250))]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(
         read(tmp_path / "moving.gif"), np.full((4, 4, 3), (250, 0, 0), np.uint8)
@@ -231,7 +212,7 @@ def test_the_upright_size_is_known_from_the_header(tmp_path, suffix):
         exif = Image.Exif()
         if orientation:
             exif[ORIENTATION] = orientation
-        path = saved(tmp_path / f"{orientation}{suffix}", noise(), exif=exif)
+        path = saved(tmp_path / f"{orientation}{suffix}", NOISE, exif=exif)
         assert upright_size(path) == read(path).shape[:2]
 
 
@@ -258,7 +239,7 @@ def png_of(width: int, height: int) -> bytes:
 
 def broken(tmp_path, kind: str):
     path = tmp_path / f"{kind}.png"
-    whole = saved(tmp_path / "whole.png", noise(64, 64)).read_bytes()
+    whole = saved(tmp_path / "whole.png", noise(0, 64, 64, 3)).read_bytes()
     if kind == "directory":
         path.mkdir()
     elif kind != "missing":
@@ -305,7 +286,7 @@ def test_nothing_but_picture_formats_is_tried_on_a_file(tmp_path):
 
 
 def test_a_jpeg_without_its_end_is_an_error_that_names_it(tmp_path):
-    path = saved(tmp_path / "download.jpg", noise(64, 64))
+    path = saved(tmp_path / "download.jpg", noise(0, 64, 64, 3))
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(PictureError, match="download.jpg cannot be read: .*truncated"):
         read_picture(path)
@@ -329,7 +310,7 @@ def test_floats_in_memory_that_are_not_numbers_are_refused():
 def test_any_damage_gives_a_picture_or_a_picture_error(tmp_path, suffix):
     exif = Image.Exif()
     exif[ORIENTATION] = 6
-    path = saved(tmp_path / f"damaged{suffix}", noise(20, 30), exif=exif)
+    path = saved(tmp_path / f"damaged{suffix}", noise(0, 20, 30, 3), exif=exif)
     whole, rng = path.read_bytes(), np.random.default_rng(0)
     refused = 0
     for _ in range(300):
@@ -348,7 +329,7 @@ def test_any_damage_gives_a_picture_or_a_picture_error(tmp_path, suffix):
 def test_pillows_warnings_are_silent_while_threads_read_and_as_before_afterwards(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # of 35: Pillow warns
     file, (filters, level) = BytesIO(), (list(warnings.filters), logging.getLogger("PIL").level)
-    Image.fromarray(noise()).save(file, "PNG")
+    Image.fromarray(NOISE).save(file, "PNG")
     refused = []
 
     def read_some():
@@ -455,7 +436,7 @@ def test_the_middle_square_is_cut_out(size):
 
 
 def test_size_0_leaves_a_picture_as_it_is():
-    image = Image.fromarray(noise())
+    image = Image.fromarray(NOISE)
     assert resize_short_side(image, 0) is image
     assert resized_size((3, 5), 0) == (3, 5)
 
@@ -464,14 +445,14 @@ def test_size_0_leaves_a_picture_as_it_is():
 
 
 def test_a_written_png_holds_the_pixels_of_8_bits_and_of_floats(tmp_path):
-    write_png(tmp_path / "new" / "a.png", noise())
-    np.testing.assert_array_equal(read(tmp_path / "new" / "a.png"), noise())
-    write_png(tmp_path / "b.png", noise() / 255)
-    np.testing.assert_array_equal(read(tmp_path / "b.png"), noise())
+    write_png(tmp_path / "new" / "a.png", NOISE)
+    np.testing.assert_array_equal(read(tmp_path / "new" / "a.png"), NOISE)
+    write_png(tmp_path / "b.png", NOISE / 255)
+    np.testing.assert_array_equal(read(tmp_path / "b.png"), NOISE)
 
 
 def test_a_png_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    write_png(tmp_path / "a.png", noise())
+    write_png(tmp_path / "a.png", NOISE)
     before = (tmp_path / "a.png").read_bytes()
 
     def fill_the_disk(image, name, format):
@@ -479,10 +460,10 @@ def test_a_png_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
             file.write(before[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(images.Image.Image, "save", fill_the_disk)
+    monkeypatch.setattr(arrays.Image.Image, "save", fill_the_disk)
     for name in ("a.png", "b.png"):
         with pytest.raises(OSError, match="No space left"):
-            write_png(tmp_path / name, noise())
+            write_png(tmp_path / name, NOISE)
     assert os.listdir(tmp_path) == ["a.png"]
     assert (tmp_path / "a.png").read_bytes() == before
 

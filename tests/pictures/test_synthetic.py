@@ -41,8 +41,8 @@ def test_every_picture_shows_something(draw):
 
 def test_the_styles_come_in_turn():
     # Hatching is ink and paper, nothing else; the others shade.
-    colours = [len(np.unique(draw_style(i, 64).reshape(-1, 3), axis=0)) for i in INDICES]
-    assert [count == 2 for count in colours] == [STYLES[i % 5] == "hatching" for i in INDICES]
+    colors = [len(np.unique(draw_style(i, 64).reshape(-1, 3), axis=0)) for i in INDICES]
+    assert [count == 2 for count in colors] == [STYLES[i % 5] == "hatching" for i in INDICES]
 
 
 def test_contents_and_styles_are_not_the_same_pictures():

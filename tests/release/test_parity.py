@@ -16,11 +16,11 @@ from stya2k_jax.conversion.released_model import model_from_release, release_fro
 from stya2k_jax.conversion.vgg import encoder_from_vgg
 from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, VARIANTS, Architecture
 from stya2k_jax.network.model import StyA2K, assemble
-from stya2k_jax.training import devices, objective
+from stya2k_jax.training import objective
 from stya2k_jax.training import step as training
-from tests.network.test_model import changed
+from stya2k_jax.training.devices import shard_batch
 from tests.support.reference_weights import initial_weights, recipe_weights
-from tests.support.small_model import chosen_blocks, pictures
+from tests.support.small_model import changed, chosen_blocks, pictures
 
 torch = pytest.importorskip("torch")
 
@@ -283,7 +283,7 @@ def train(seed: int, weights, steps: int):
     frozen, rows = objective.freeze(model.encoder, None), []
     for i in range(steps):
         batch = dict(content=content[2 * i : 2 * i + 2], style=style[2 * i : 2 * i + 2])
-        state, metrics = train_step(state, frozen, devices.shard_batch(batch, mesh))
+        state, metrics = train_step(state, frozen, shard_batch(batch, mesh))
         rows.append([metrics[k] for k in ("loss", "loss_global", "loss_a2k", "grad_norm")])
     by_name = [
         release_from_model(assemble(model.architecture, model.encoder, nnx.merge(graph, params)))

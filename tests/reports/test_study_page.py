@@ -49,6 +49,21 @@ def test_a_page_shows_the_pairs_that_every_system_has(tmp_path):
     assert not re.search(r"(src|href)=.https?:", page)
 
 
+@pytest.mark.parametrize(
+    "name", ["__STUDY__", "<!--<script>", '"', "{{ 1 }}", "&lt;", "\\", "\udcff"]
+)
+def test_a_page_takes_any_name(tmp_path, name):
+    systems = {system: {Pair(name, name): Path(system)} for system in (name, "they")}
+    files = {name: Path("a.png")}
+    write_study(tmp_path / "a.html", systems, files, files, pixels_of)
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    study = json.loads(re.search(r"^const study = (.*);$", page, re.MULTILINE)[1])
+    assert sorted(study["keys"].values()) == sorted([name, "they"])
+    assert study["groups"][0]["group"] == Pair(name, name).stem
+    assert list(study["questions"]) == list(QUESTIONS)  # in their order
+    assert page.count("<script") == page.count("</script>") == 1 and "<!--" not in page
+
+
 def test_as_many_groups_are_drawn_as_are_asked_for_the_same_by_seed(tmp_path):
     groups = [written(tmp_path / "a.html", groups=1, seed=seed)["groups"] for seed in (3, 3)]
     assert len(groups[0]) == 1 and groups[0] == groups[1]
@@ -98,11 +113,28 @@ def test_votes_of_all_participants_add_up(tmp_path):
     assert "(4 votes)" in done.stdout and "75.0%" in done.stdout
 
 
-def test_what_are_no_votes_of_this_study_is_refused_by_file(tmp_path):
-    for text in (b"{}", b"[]", b'{"study": "x", "keys": [], "votes": []}', b"\xff"):
-        (tmp_path / "a.json").write_bytes(text)
-        with pytest.raises(UserError, match="a.json is no file of votes"):
-            sum_votes([tmp_path / "a.json"])
+VOTES = {"study": "x", "keys": {"k0": "us"}, "votes": [{"answers": dict.fromkeys(QUESTIONS, "k0")}]}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(b"", b"{", b"{}", b"[]", b"3", b"null", b"\xff", b"[" * 100_000),
+        *({"study": x} for x in (None, 1, [], {})),
+        *({"keys": x} for x in (None, [], "k0", {}, {"k0": 1}, {"k0": []})),
+        *({"votes": x} for x in (None, 1, {"a": 1}, [1], [None], [{}], [{"answers": []}])),
+        *({"votes": [{"answers": dict.fromkeys(QUESTIONS, x)}]} for x in (None, "k9", [], {})),
+        {"votes": [{"answers": {"content": "k0"}}]},  # to one question of three
+    ],
+)
+def test_what_is_no_file_of_votes_is_refused_by_name(tmp_path, damaged):
+    text = damaged if isinstance(damaged, bytes) else json.dumps(VOTES | damaged).encode()
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(UserError, match="a.json is no file of votes"):
+        sum_votes([tmp_path / "a.json"])
+
+
+def test_votes_of_another_study_are_refused_by_file(tmp_path):
     paths = [export(tmp_path / f"{s}.json", ["k0"], study=s) for s in "xy"]
     with pytest.raises(UserError, match="y.json holds votes of another study than .*x.json"):
         sum_votes(paths)

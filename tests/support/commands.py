@@ -4,6 +4,7 @@ One process imports what commands import and then waits; each command is a fork 
 command line, output and exit code of its own. A fresh process takes three seconds longer.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -79,4 +80,5 @@ def _become(command: list[str], cwd: str, outputs: list[str]) -> None:
 if __name__ == "__main__":
     for _name in IMPORTED:
         __import__(f"stya2k_jax.{_name}")
+    gc.freeze()  # a fork that collects what is imported here would take a second to end
     _become(**_next_order())

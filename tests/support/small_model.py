@@ -1,20 +1,20 @@
 """A narrow model with the weights of the recipe, as our modules and as the references' dicts."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from flax import nnx
-from PIL import Image
 
 from stya2k_jax.conversion.released_model import model_from_release
 from stya2k_jax.conversion.vgg import encoder_from_vgg
 from stya2k_jax.network.a2k import to_head_blocks
-from stya2k_jax.network.model import StyA2K, encode_both
+from stya2k_jax.network.model import StyA2K, assemble, encode_both, new_encoder, new_painter
 from stya2k_jax.network.normalization import normalize
+from stya2k_jax.weights.parameters import named_arrays, parameter_shapes, with_arrays
 from tests.support.reference_weights import Weights, recipe_weights
 
 WIDTH = 1 / 8  # the narrowest at which all channels split into 8 heads
@@ -28,22 +28,25 @@ def small_model(seed: int = 7) -> tuple[StyA2K, Weights]:
     return model_from_release(encoder, architecture, weights), weights
 
 
+def changed(model: StyA2K, **changes) -> StyA2K:
+    """Returns the model with another architecture, keeping the parameters they share."""
+    architecture = dataclasses.replace(model.architecture, **changes)
+    encoder, painter = new_encoder(architecture), new_painter(architecture)
+    arrays = named_arrays(model.painter)
+    for name in [n for n in parameter_shapes(painter) if "all_to_all" in n]:
+        arrays[name] = arrays[name.replace("all_to_all", "distributed")]
+    arrays = {name: arrays[name] for name in parameter_shapes(painter)}
+    return assemble(
+        architecture,
+        with_arrays(encoder, named_arrays(model.encoder), "the encoder"),
+        with_arrays(painter, arrays, "the painter"),
+    )
+
+
 def pictures(seed: int, *sizes: tuple[int, int], batch: int = 1) -> list[np.ndarray]:
     """Draws noise pictures `[b, H, W, 3]` in [0, 1], one for each size."""
     rng = np.random.default_rng(seed)
     return [rng.uniform(size=(batch, *size, 3)).astype(np.float32) for size in sizes]
-
-
-def noise(seed: int, *shape: int) -> np.ndarray:
-    """Draws noise of 8 bits."""
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def saved(path: Path, pixels: np.ndarray) -> Path:
-    """Writes a picture, in a folder that need not exist yet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 class Stages(NamedTuple):
@@ -56,6 +59,7 @@ class Stages(NamedTuple):
     stylized: jax.Array
 
 
+@cache  # by model: tests of one size share a program
 def staged(model: StyA2K) -> Callable[[np.ndarray, np.ndarray], Stages]:
     """Returns a compiled forward pass that keeps its stages."""
     graph, state = nnx.split(model)

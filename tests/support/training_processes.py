@@ -1,10 +1,8 @@
 """Starting `train.py` in processes of its own, so that tests can kill them."""
 
-import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +13,10 @@ import numpy as np
 
 import stya2k_jax
 from stya2k_jax.weights.parameters import fingerprint, named_arrays
+from stya2k_jax.weights.run_checkpoints import DAMAGED_FOLDER
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.training_runs import rows_of
 
 SMALL = dict(
     width=0.125,
@@ -101,9 +102,7 @@ def start_together(workdir: Path, count: int, *flags: str, **options) -> list[Ru
     """Starts a run of so many processes on this machine."""
     if count == 1:
         return [Run(workdir, *flags, **options)]
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     return [
         Run(
             workdir,
@@ -115,13 +114,6 @@ def start_together(workdir: Path, count: int, *flags: str, **options) -> list[Ru
     ]
 
 
-def rows_of(workdir: Path) -> dict[int, dict]:
-    """Returns each step's numbers; a line that is being written does not count."""
-    path = workdir / "metrics.jsonl"
-    lines = path.read_text().split("\n")[:-1] if path.is_file() else []
-    return {row["step"]: row for row in map(json.loads, lines)}
-
-
 def last_row(workdir: Path) -> int:
     """Returns the last step that was recorded."""
     return max(rows_of(workdir), default=0)
@@ -130,7 +122,7 @@ def last_row(workdir: Path) -> int:
 def is_saving(workdir: Path) -> bool:
     """Tells whether a checkpoint is being written: its name is not a plain number yet."""
     folder = workdir / "checkpoints"
-    return folder.is_dir() and any(not path.name.isdigit() for path in folder.iterdir())
+    return any(not path.name.isdigit() for path in folder.glob("*") if path.name != DAMAGED_FOLDER)
 
 
 def losses_of(workdir: Path) -> dict[int, tuple[float, ...]]:

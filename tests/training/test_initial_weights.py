@@ -5,7 +5,7 @@ import pytest
 
 from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.network.model import new_painter
-from stya2k_jax.training.initial_weights import initialise
+from stya2k_jax.training.initial_weights import initialize
 from stya2k_jax.weights.parameters import named_arrays
 from tests.support.small_model import WIDTH
 
@@ -13,7 +13,7 @@ ARCHITECTURE = Architecture(width=WIDTH)
 
 
 def arrays_of(name: str) -> dict[str, np.ndarray]:
-    return named_arrays(initialise(new_painter(ARCHITECTURE, seed=1), name, seed=2))
+    return named_arrays(initialize(new_painter(ARCHITECTURE, seed=1), name, seed=2))
 
 
 def test_the_release_is_left_as_it_is():

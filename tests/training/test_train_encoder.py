@@ -19,7 +19,7 @@ from stya2k_jax.training.train_encoder import FLOOR, distil, make_loss, rescaled
 from stya2k_jax.training.train_painter import train
 from stya2k_jax.weights.model_files import load_encoder, save_encoder
 from tests.support.small_model import WIDTH, pictures
-from tests.training.test_train_painter import config_of, rows_of
+from tests.support.training_runs import config_of, rows_of
 
 TEACHER, SMALL = Architecture(width=2 * WIDTH), Architecture(width=WIDTH)
 
@@ -52,8 +52,8 @@ def teacher(tmp_path_factory):
 def few_pictures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distilling, "FITTED_OVER", 4)
-        patch.setattr(distilling, "NORMALISED_OVER", 4)
-        patch.setattr(distilling, "NORMALISED_PX", 64)
+        patch.setattr(distilling, "NORMALIZED_OVER", 4)
+        patch.setattr(distilling, "NORMALIZED_PX", 64)
         yield
 
 
@@ -136,9 +136,9 @@ def test_a_run_that_was_cut_off_before_its_first_whole_checkpoint_begins_anew(
 ):
     begun = []
 
-    def cut_off(config, workdir, task, sources):
+    def cut_off(run, checkpoints, task):
         begun.append(nnx.state(task.network))
-        (workdir / "checkpoints" / left).mkdir(parents=True, exist_ok=True)
+        (run.workdir / "checkpoints" / left).mkdir(parents=True, exist_ok=True)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "fit", cut_off)

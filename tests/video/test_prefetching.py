@@ -37,6 +37,22 @@ def test_no_more_than_the_depth_is_ever_waiting(depth):
     ahead.close()
 
 
+@pytest.mark.parametrize("depth", [1, 4])
+def test_the_next_items_are_made_while_one_is_used(depth):
+    begun = threading.Semaphore(0)
+
+    def items():
+        for i in count():
+            begun.release()
+            yield i
+
+    ahead = prefetched(items(), depth)
+    next(ahead)
+    for _ in range(1 + depth):  # the one that is used, and `depth` ahead of it
+        assert begun.acquire(timeout=20)
+    ahead.close()
+
+
 def test_items_that_were_used_are_let_go():
     alive = weakref.WeakSet()
 

@@ -1,4 +1,4 @@
-"""Reading clips: frames, times, turns, colours, and what is said of a damaged file."""
+"""Reading clips: frames, times, turns, colors, and what is said of a damaged file."""
 
 from fractions import Fraction
 
@@ -32,7 +32,7 @@ def test_frames_come_once_each_with_their_times(tmp_path):
     assert [frame.duration for frame in frames[:-1]] == list(np.diff(pts))
     assert [frame.name for frame in frames[:2]] == ["000000", "000001"]
     shown = np.stack([frame.pixels for frame in frames])
-    assert np.abs(shown - frames_of(path)).mean() < 2  # PyAV interpolates colour otherwise
+    assert np.abs(shown - frames_of(path)).mean() < 2  # PyAV interpolates color otherwise
 
 
 def test_frames_of_an_avi_are_evenly_spaced_also_with_b_frames(tmp_path):
@@ -42,6 +42,18 @@ def test_frames_of_an_avi_are_evenly_spaced_also_with_b_frames(tmp_path):
     frames, reader = read(path)
     assert set(np.diff([frame.pts for frame in frames])) == {1} and len(frames) == 10
     assert reader.format.time_base == Fraction(1, 25)
+
+
+def test_frames_without_a_time_come_one_after_the_other_from_0_on(tmp_path):
+    stored = pictures(5)
+    path = render(tmp_path / "a.h264", stored, sound=())  # a bare stream, which has no times
+    with av.open(str(path)) as container:
+        assert all(frame.pts is None for frame in container.decode(video=0))
+    frames, _ = read(path)
+    times = [frame.pts for frame in frames]
+    assert len(times) == 5 and times[0] == 0 and times == sorted(set(times))
+    levels = [frame.pixels[-8:, :, 2].mean() for frame in frames]  # which rise with time
+    assert levels == sorted(levels)
 
 
 def test_frames_are_upright(tmp_path):
@@ -75,7 +87,7 @@ def test_sizes_are_kept_where_nothing_is_to_do():
 
 @pytest.mark.parametrize("matrix", [1, 5, 9])
 @pytest.mark.parametrize("value_range", [1, 2])
-def test_colours_are_those_that_the_tags_mean(tmp_path, matrix, value_range):
+def test_colors_are_those_that_the_tags_mean(tmp_path, matrix, value_range):
     painted = np.zeros((2, 48, 64, 3), np.uint8)
     painted[:] = np.repeat(np.random.default_rng(0).integers(0, 256, (8, 3)), 8, axis=0)
     path = render(
@@ -89,7 +101,7 @@ def test_colours_are_those_that_the_tags_mean(tmp_path, matrix, value_range):
     )
     frames, reader = read(path)
     np.testing.assert_allclose(frames[0].pixels.astype(int), painted[0], atol=3)
-    assert (reader.format.colours.matrix, reader.format.colours.range) == (matrix, value_range)
+    assert (reader.format.colors.matrix, reader.format.colors.range) == (matrix, value_range)
 
 
 def test_ten_bits_are_rounded_to_eight(tmp_path):
@@ -122,7 +134,7 @@ def test_hdr_is_mapped_so_that_reference_white_is_white(tmp_path):
     expected = 255 * (np.array([0.0, 20, 100, 203]) / 203) ** (1 / 2.4)
     shown = frames[0].pixels[24, 8::16].astype(float)
     np.testing.assert_allclose(shown, expected[:, None].repeat(3, 1), atol=6)
-    assert reader.format.colours == (1, 1, 1, 1)
+    assert reader.format.colors == (1, 1, 1, 1)
     assert "a.mp4 is HDR; the result is not" in reader.notes[0]
 
 
@@ -209,3 +221,28 @@ def test_a_clip_that_is_damaged_gives_its_frames_and_then_one_error(tmp_path):
                 seen.append(frame)
     assert 10 < len(seen) < 90
     assert [frame.pts for frame in seen] == [i * TICKS for i in range(len(seen))]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4"])
+@pytest.mark.parametrize("start", [Fraction(1, 2), Fraction(30)])
+def test_a_whole_clip_that_begins_late_is_whole(tmp_path, suffix, start):
+    first = int(start / TIME_BASE)
+    pts = [first + i * TICKS for i in range(12)]
+    path = render(
+        tmp_path / f"a{suffix}",
+        pictures(12),
+        pts=pts,
+        sound=(),
+        codec="libvpx-vp9" if suffix == ".webm" else "libx264",
+        options={} if suffix == ".webm" else {"bf": "0"},
+    )
+    frames, reader = read(path)
+    assert len(frames) == 12
+    assert abs(reader.expected - 12) <= 1
+
+
+def test_transparency_that_is_lost_is_named_in_a_note(tmp_path):
+    path = render(
+        tmp_path / "a.mkv", pictures(2), sound=(), codec="ffv1", pix_fmt="yuva420p", options={}
+    )
+    assert "a.mkv has transparency, which the result lacks." in read(path)[1].notes

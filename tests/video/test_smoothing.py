@@ -115,6 +115,16 @@ def test_the_frame_after_a_cut_is_unchanged_and_a_new_clip_begins_there():
     assert error(steady[6], stylized[6]) > 5
 
 
+@pytest.mark.parametrize(("kept", "follows"), [(0.15, False), (0.3, True)])
+def test_a_frame_follows_the_one_before_if_enough_of_it_is_there_still(kept, follows):
+    content = np.stack([texture(3), texture(4)])
+    columns = int(kept * content.shape[2])
+    content[1, :, :columns] = content[0, :, :columns]
+    stylized = with_noise(255 - content)
+    steady = smoothed(to_8_bits(content), stylized)
+    assert (steady[1] != stylized[1]).any() == follows
+
+
 def test_what_changes_in_its_place_is_unchanged():
     content = np.stack([texture(0)] * 2)
     content[1, 60:100, 60:120] += 60  # a lamp is switched on

@@ -92,6 +92,25 @@ def test_points_where_the_motion_breaks_are_left_out():
     assert left_out[:, 5:7].all() and not left_out[:, :5].any() and not left_out[:, 7:].any()
 
 
+@pytest.mark.parametrize("speed", [0.0, 3.0, -5.0])
+def test_the_way_back_may_miss_by_half_a_square_pixel_and_a_hundredth_of_the_motion(speed):
+    # A miss e is hidden if e^2 > 0.01 (s^2 + (e - s)^2) + 0.5: from the positive root on.
+    a, b, c = 0.99, 0.02 * speed, -(0.02 * speed**2 + 0.5)
+    limit = (-b + np.sqrt(b**2 - 4 * a * c)) / (2 * a)
+    for miss, expected in ((0.999 * limit, False), (1.001 * limit, True)):
+        forward, backward = constant((0, speed), 19, 5), constant((0, miss - speed), 19, 5)
+        assert occluded(forward, backward)[9, 2] == expected
+
+
+@pytest.mark.parametrize("speed", [0.0, 2.0, 5.0])
+def test_motion_may_change_by_a_hundredth_of_its_square_and_a_little(speed):
+    limit = np.sqrt(0.01 * speed**2 + 0.002)  # of the gradient, in pixels a pixel
+    for slope, expected in ((0.999 * limit, False), (1.001 * limit, True)):
+        flow = np.zeros((19, 9, 2))
+        flow[..., 0], flow[..., 1] = slope * (np.arange(9) - 4), speed
+        assert occluded(flow, -flow)[9, 4] == expected
+
+
 def test_a_window_that_leaves_the_photograph_is_refused():
     with pytest.raises(ValueError, match="window of 60x80 that moves 0 down and 50 right leaves"):
         moving_window(np.zeros((60, 100, 3)), (60, 80), (5, 0), frames=11)

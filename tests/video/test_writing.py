@@ -1,4 +1,4 @@
-"""Writing clips: the sound is the source's bit for bit, the picture keeps all but its colours."""
+"""Writing clips: the sound is the source's bit for bit, the picture keeps all but its colors."""
 
 import shutil
 from fractions import Fraction
@@ -48,7 +48,7 @@ def stream_of(path):
             "size": (video.width, video.height),
             "matrix": None if matrix is None else np.frombuffer(matrix, np.int32).tolist(),
             "pixel_aspect": video.sample_aspect_ratio,
-            "colours": (
+            "colors": (
                 *(frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range),
             ),
             "frames": video.frames,
@@ -118,7 +118,7 @@ def test_any_size_is_kept(tmp_path, size):
 
 
 @pytest.mark.parametrize(
-    "colours",
+    "colors",
     [
         dict(colorspace=1, color_primaries=1, color_trc=1, color_range=1),
         dict(colorspace=1, color_primaries=1, color_trc=1, color_range=2),
@@ -126,11 +126,11 @@ def test_any_size_is_kept(tmp_path, size):
         dict(colorspace=9, color_primaries=9, color_trc=14, color_range=1),
     ],
 )
-def test_colours_and_their_tags_are_those_of_the_source(tmp_path, colours):
+def test_colors_and_their_tags_are_those_of_the_source(tmp_path, colors):
     flat = np.full((3, 48, 64, 3), (200, 40, 90), np.uint8)
-    source = render(tmp_path / "a.mp4", flat, options={"crf": "1"}, **colours)
+    source = render(tmp_path / "a.mp4", flat, options={"crf": "1"}, **colors)
     target = copy(source, tmp_path / "b.mp4")
-    assert stream_of(target)["colours"] == stream_of(source)["colours"]
+    assert stream_of(target)["colors"] == stream_of(source)["colors"]
     np.testing.assert_allclose(frames_of(target), flat, atol=6)
 
 

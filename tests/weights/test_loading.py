@@ -1,7 +1,9 @@
-"""Opening a model directory: whole and right, or refused with what to do."""
+"""Loading a model: whole and right, or refused with what to do."""
 
+import errno
 import json
 import os
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 import stya2k_jax
-from stya2k_jax.errors import WeightsError
+from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.network.model import new_encoder
 from stya2k_jax.weights.model_files import (
@@ -21,6 +23,7 @@ from stya2k_jax.weights.model_files import (
     save_architecture,
     save_encoder,
     save_model,
+    save_module,
 )
 from stya2k_jax.weights.parameters import named_arrays
 from stya2k_jax.weights.run_checkpoints import Checkpoints
@@ -63,6 +66,25 @@ def test_the_computation_may_be_in_another_type(directory):
     assert taps["relu1_1"].dtype == jnp.bfloat16
     with pytest.raises(ValueError, match="dtype='float8' does not exist; choose one of"):
         stya2k_jax.load(directory, dtype="float8")
+    assert stya2k_jax.load(directory, dtype=jnp.bfloat16).architecture == model.architecture
+
+
+def test_a_field_that_no_architecture_has_does_not_blame_the_file(directory):
+    file = directory / "model.safetensors"
+    save_module(file, small_model()[0], ARCHITECTURE)
+    for path in (directory, file):
+        with pytest.raises(
+            UserError, match=r"load\(wdth=...\): .* no such field; choose among width"
+        ):
+            stya2k_jax.load(path, wdth=1)
+
+
+def test_8_bit_floats_are_refused_by_the_name_of_the_file(directory):
+    header = {"weight": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}
+    text = json.dumps(header).encode()
+    (directory / PAINTER_FILE).write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    with pytest.raises(WeightsError, match=f"{PAINTER_FILE} cannot be read"):
+        stya2k_jax.load(directory)
 
 
 def test_what_is_no_model_is_refused(tmp_path):
@@ -154,9 +176,40 @@ def test_of_a_run_the_newest_whole_checkpoint_is_opened(tmp_path, caplog):
     assert damaged.exists()  # opening a model moves nothing
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"width": 0.125, "colour": 1}'])
-def test_a_damaged_architecture_file_is_named(tmp_path, text):
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000),
+        *(b'{"width": 0.125, "colour": 1}', b'{"width": "wide"}', b'{"width": NaN}'),
+        *(b'{"width": 0.125, "block_sizes": 8}', b'{"heads": "8"}', b'{"dtype": 5}'),
+    ],
+)
+def test_a_damaged_architecture_file_is_named(tmp_path, content):
     save_encoder(tmp_path, small_model()[0].encoder, ARCHITECTURE)
-    (tmp_path / ARCHITECTURE_FILE).write_text(text)
+    (tmp_path / ARCHITECTURE_FILE).write_bytes(content)
     with pytest.raises(WeightsError, match=f"{ARCHITECTURE_FILE} cannot be read"):
         stya2k_jax.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"width": "wide"}'])
+def test_a_damaged_architecture_in_a_file_of_weights_is_refused(directory, text):
+    arrays = named_arrays(small_model()[0].painter)
+    save_file(arrays, directory / PAINTER_FILE, {"architecture": text})
+    with pytest.raises(WeightsError, match=f"{PAINTER_FILE} does not say which architecture"):
+        stya2k_jax.load(directory)
+
+
+@pytest.mark.parametrize("size", [8.5, True, 0, 10**9, "8"])
+def test_sides_of_blocks_are_whole_numbers_within_reason(size):
+    with pytest.raises(UserError, match="must be four whole numbers, sides of 1 to 1024 points"):
+        Architecture(block_sizes=(16, 8, 8, size))
+
+
+def test_a_full_disk_names_the_file_of_a_model(tmp_path, monkeypatch):
+    def refuse(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        save_encoder(tmp_path, small_model()[0].encoder, ARCHITECTURE)
+    assert error.value.filename == str(tmp_path / ENCODER_FILE)

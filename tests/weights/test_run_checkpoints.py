@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,27 +13,15 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from stya2k_jax.errors import WeightsError
 from stya2k_jax.files import directory_manifest as manifest
 from stya2k_jax.weights.run_checkpoints import DAMAGED_FOLDER, FOLDER, CheckpointError, Checkpoints
+from tests.support.checkpoints import check_items, items_of, wait_for_end
 from tests.support.paths import ROOT
-
-
-def items_of(step: int, size: int = 100) -> dict:
-    """Returns what is saved at a step; numbers that do not compress."""
-    numbers = np.random.default_rng(step).random((size, 10), np.float32)
-    weights = jnp.asarray(numbers)
-    return {"painter": {"layer": {"kernel": weights}}, "training": {"step": jnp.int32(step)}}
-
-
-def check_items(checkpoints: Checkpoints, step: int, size: int = 100) -> None:
-    expected = items_of(step, size)
-    found = checkpoints.restore(step, **expected)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+from tests.support.ports import free_port
 
 
 def save(workdir: Path, *steps: int, **options) -> None:
@@ -44,7 +31,7 @@ def save(workdir: Path, *steps: int, **options) -> None:
 
 
 def steps_in(workdir: Path) -> list[int]:
-    return sorted(int(name) for name in os.listdir(workdir / FOLDER))
+    return sorted(int(name) for name in os.listdir(workdir / FOLDER) if name != DAMAGED_FOLDER)
 
 
 def newest(workdir: Path) -> int | None:
@@ -57,7 +44,7 @@ def files_of(directory: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def saved_run(tmp_path_factory):
     """A run's directory with the checkpoints 1 and 2; not to be changed."""
     workdir = tmp_path_factory.mktemp("saved")
     save(workdir, 1, 2)
@@ -65,9 +52,9 @@ def saved(tmp_path_factory):
 
 
 @pytest.fixture
-def workdir(saved, tmp_path):
+def workdir(saved_run, tmp_path):
     """A copy of it."""
-    return shutil.copytree(saved, tmp_path / "run")
+    return shutil.copytree(saved_run, tmp_path / "run")
 
 
 @pytest.fixture
@@ -101,10 +88,9 @@ def answer_of(process: subprocess.Popen) -> dict:
     return json.loads(out.splitlines()[-1])
 
 
-def test_what_was_saved_is_restored(saved):
-    with Checkpoints(saved, read_only=True) as checkpoints:
+def test_what_was_saved_is_restored(saved_run):
+    with Checkpoints(saved_run, read_only=True) as checkpoints:
         assert checkpoints.latest() == 2
-        assert checkpoints.items(2) == ["painter", "training"]
         check_items(checkpoints, 1)
         check_items(checkpoints, 2)
 
@@ -119,8 +105,8 @@ def test_what_is_saved_may_be_donated_to_the_next_step(tmp_path):
         check_items(checkpoints, 1)
 
 
-def test_a_checkpoint_of_another_network_is_refused(saved):
-    with Checkpoints(saved, read_only=True) as checkpoints:
+def test_a_checkpoint_of_another_network_is_refused(saved_run):
+    with Checkpoints(saved_run, read_only=True) as checkpoints:
         with pytest.raises(WeightsError, match=r"layer.kernel: \(100, 10\), expected \(3, 10\)"):
             checkpoints.restore(2, painter=items_of(2, size=3)["painter"])
 
@@ -191,7 +177,7 @@ def test_a_damaged_step_is_saved_again_and_the_damaged_one_lies_aside(workdir, w
         (workdir / FOLDER / "2" / "_CHECKPOINT_METADATA").write_text(aside)
         with Checkpoints(workdir) as checkpoints:
             assert checkpoints.latest() == 1
-            moved = workdir / DAMAGED_FOLDER / aside
+            moved = workdir / FOLDER / DAMAGED_FOLDER / aside
             assert f"It now lies in {moved}; delete it when you like." in warnings()
             assert (moved / "_CHECKPOINT_METADATA").read_text() == aside
             checkpoints.save(2, **items_of(2))
@@ -199,6 +185,47 @@ def test_a_damaged_step_is_saved_again_and_the_damaged_one_lies_aside(workdir, w
             assert checkpoints.latest() == 2
             check_items(checkpoints, 2)
     assert steps_in(workdir) == [1, 2]
+
+
+@pytest.mark.parametrize("disk", ["/dev/shm", None])
+def test_a_damaged_step_stays_on_the_disk_that_the_folder_is_a_link_to(
+    workdir, warnings, monkeypatch, disk
+):
+    with tempfile.TemporaryDirectory(dir=disk if disk and os.path.isdir(disk) else None) as other:
+        target, rename = Path(other) / "of a run", os.rename
+        shutil.move(workdir / FOLDER, target)
+        (workdir / FOLDER).symlink_to(target)
+
+        def within_a_disk(source, aside):
+            if not Path(aside).resolve().is_relative_to(other):
+                raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+            rename(source, aside)
+
+        monkeypatch.setattr(os, "rename", within_a_disk)
+        (target / "2" / "_CHECKPOINT_METADATA").write_text("damaged")
+        with Checkpoints(workdir) as checkpoints:
+            assert checkpoints.latest() == 1
+            checkpoints.save(2, **items_of(2))
+            checkpoints.wait()
+            check_items(checkpoints, 2)
+        assert (target / DAMAGED_FOLDER / "2").is_dir()
+        assert "It now lies in" in warnings()
+
+
+def test_bytes_of_items_that_are_not_read_are_not_compared(workdir, monkeypatch):
+    looked_at, hash_of = [], manifest._description
+    monkeypatch.setattr(
+        manifest, "_description", lambda path: looked_at.append(path) or hash_of(path)
+    )
+    folder = workdir / FOLDER / "2"
+    with Checkpoints(workdir, read_only=True, unread=["training"]) as checkpoints:
+        assert checkpoints.latest() == 2
+    folders = {path.relative_to(folder).parts[0] for path in looked_at}
+    assert "painter" in folders and "training" not in folders
+    (largest,) = sorted(files_of(folder / "training"), key=lambda path: path.stat().st_size)[-1:]
+    largest.write_bytes(largest.read_bytes()[:-1])  # names and sizes are compared
+    with Checkpoints(workdir, read_only=True, unread=["training"]) as checkpoints:
+        assert checkpoints.latest() == 1
 
 
 def test_an_older_damaged_step_is_saved_again_too(workdir, warnings):
@@ -268,13 +295,6 @@ def full_disk(monkeypatch):
     monkeypatch.setattr(manifest, "write", refuse)
 
 
-def wait_for_end(checkpoints: Checkpoints) -> None:
-    """Calls `check` as the training loop does."""
-    for _ in range(600):
-        checkpoints.check()
-        time.sleep(0.05)
-
-
 def test_a_failed_save_is_raised_by_whatever_comes_next(workdir, full_disk, warnings):
     words = (
         rf"step 3 could not be written to {workdir / FOLDER}: \[Errno 28\] No space left on device"
@@ -329,7 +349,7 @@ FAILING_SAVE = """
 import json, os, resource, sys
 from pathlib import Path
 from stya2k_jax.weights.run_checkpoints import CheckpointError, Checkpoints
-from tests.weights.test_run_checkpoints import items_of, wait_for_end
+from tests.support.checkpoints import items_of, wait_for_end
 
 workdir, how = Path(sys.argv[1]), sys.argv[2]
 try:
@@ -372,7 +392,7 @@ def test_a_disk_that_takes_no_more_ends_with_a_message_and_the_checkpoint_before
 SAVES = """
 import sys
 from stya2k_jax.weights.run_checkpoints import Checkpoints
-from tests.weights.test_run_checkpoints import check_items, items_of
+from tests.support.checkpoints import check_items, items_of
 
 with Checkpoints(sys.argv[1], keep=1) as checkpoints:
     done = checkpoints.latest() or 0
@@ -413,7 +433,7 @@ jax.distributed.initialize(sys.argv[2], num_processes=2, process_id=int(sys.argv
 from pathlib import Path
 import numpy as np
 from stya2k_jax.weights.run_checkpoints import Checkpoints
-from tests.weights.test_run_checkpoints import items_of
+from tests.support.checkpoints import items_of
 
 mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
 everywhere = jax.sharding.NamedSharding(mesh, jax.P())
@@ -432,14 +452,12 @@ with Checkpoints(Path(sys.argv[1]), keep=2) as checkpoints:
 
 def test_checkpoints_go_from_one_process_to_two_and_back(workdir):
     (workdir / FOLDER / "2" / manifest.NAME).unlink()
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
+    address = f"localhost:{free_port()}"
     processes = [run_script(TWO_PROCESSES, workdir, address, i) for i in (0, 1)]
     for process in processes:
         assert answer_of(process) == {"found": 1, "saved": 4}
     assert steps_in(workdir) == [3, 4]
-    assert os.listdir(workdir / DAMAGED_FOLDER) == ["2"]
+    assert os.listdir(workdir / FOLDER / DAMAGED_FOLDER) == ["2"]
     with Checkpoints(workdir) as checkpoints:
         assert checkpoints.latest() == 4
         check_items(checkpoints, 4)

@@ -12,14 +12,13 @@ import numpy as np
 
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.files.digests import digest_of_arrays
-from stya2k_jax.pictures.reading import SUFFIXES, read_picture
+from stya2k_jax.pictures.reading import PICTURE_SUFFIXES, read_picture
 from stya2k_jax.video.flow import estimate_flow
 from stya2k_jax.video.frame_folders import FolderReader
 from stya2k_jax.video.warping import follow, known_points, occluded
 
 _FLO_MAGIC = 202021.25
-_UNKNOWN = 1e9  # in .flo files, whatever is larger is not known
-
+_UNKNOWN = 1e9  # in .flo files: larger values mark unknown points
 
 FLOW_FOLDER = "flow"  # in a clip's folder
 FLOW_SUFFIXES = (".npz", ".flo")
@@ -29,7 +28,7 @@ class Motion(NamedTuple):
     """The way from a frame to a later one."""
 
     flow: np.ndarray  # [H, W, 2]
-    mask: np.ndarray  # [H, W], where it is known; of the errors, M: and inside of the later frame
+    mask: np.ndarray  # [H, W], where the flow is known; M of the errors: known, inside both frames
 
 
 class Clip:
@@ -56,7 +55,7 @@ class Clip:
         return Motion(flow, known_points(flow, occluded(flow, estimate_flow(other, frame))))
 
     def digest(self) -> str:
-        """Tells this clip from others."""
+        """Returns a hash of the frames and of their known motion."""
         found = digest_of_arrays(self.frames)
         return (
             digest_of_arrays(found, *(x for step in self.known for x in step))
@@ -71,9 +70,9 @@ class Clip:
 def find_clips(folder: Path) -> list[Clip]:
     """Reads the clips of a folder, which holds one of these.
 
-    - Frames of one clip. Its flow is known if there is a folder `flow` with `FRAME.npz` or
-      `FRAME.flo` for every frame but the last, the motion to the next one (see `read_flow`). Where
-      `valid` is False, it is unknown or the next frame hides the point.
+    - Frames of one clip. Its flow is known if a folder `flow` has `FRAME.npz` or `FRAME.flo` for
+      every frame but the last: the motion to the next frame (see `read_flow`). `valid` is False
+      where the motion is unknown or the next frame hides the point.
     - Frames and flow of clips side by side, as Middlebury names them: `NAME_frame10.png`,
       `NAME_frame11.png`, `NAME_flow10.npz` or `.flo`.
     - Folders, each with frames of one clip.
@@ -120,7 +119,7 @@ def _clips_side_by_side(folder: Path) -> list[Clip]:
     frames: dict[str, dict[int, Path]] = {}
     for file in sorted(folder.iterdir()):
         part = _part(file, "frame")
-        if part and file.suffix.lower() in SUFFIXES:
+        if part and file.suffix.lower() in PICTURE_SUFFIXES:
             frames.setdefault(part[1], {})[int(part[2])] = file
     clips = []
     for name, files in frames.items():
@@ -160,7 +159,7 @@ def _read_motion(folder: Path, name: str, size: tuple[int, int]) -> Motion:
     return Motion(flow, valid)
 
 
-### Clips that are rendered
+### Files of flow
 
 
 def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:

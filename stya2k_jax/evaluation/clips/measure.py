@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from stya2k_jax.errors import UserError
 from stya2k_jax.evaluation.clips.clip import Clip, read_frames
 from stya2k_jax.evaluation.results import Results, Row
+from stya2k_jax.evaluation.systems import UNSTYLIZED
 from stya2k_jax.files.digests import digest_of_arrays
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.metrics.lpips import Lpips
@@ -19,7 +19,6 @@ from stya2k_jax.pictures.resizing import resize_short_side
 from stya2k_jax.video.warping import warp
 
 INTERVALS = (1, 10)
-UNSTYLIZED = "unstylized"
 
 
 def measure_clip(
@@ -33,9 +32,9 @@ def measure_clip(
     Args:
       clip: gives the motion.
       stylized: uint8 `[t, H, W, 3]`, of the clip's size.
-      intervals: in frames; one that the clip is too short for is left out, and so is W2 where no
-        frame has a known point.
-      lpips: compares frames after masking both; None leaves it out.
+      intervals: in frames. The result leaves out an interval that is longer than the clip, and W2
+        if no frame has a known point.
+      lpips: compares frames after both were masked; None leaves it out.
     """
     found: dict[str, float] = {}
     for k in intervals:
@@ -68,7 +67,7 @@ def measure_clips(
     """Measures every clip in every style by every system, and the clips as they are.
 
     Args:
-      results: rows are read from and appended to.
+      results: keeps the rows; what it has is not measured again.
       clips: what was stylized.
       styles: files by name.
       systems: by name, a folder with folders `{clip}_stylized_{style}` of frames.
@@ -118,8 +117,8 @@ def stylize_clips(
                 files = [target / f"{t:05d}.png" for t in range(len(clip.frames))]
                 lacking = [t for t, file in enumerate(files) if not file.is_file()]
                 progress.update(len(files) - len(lacking))
-                images = [Image.fromarray(clip.frames[t]) for t in lacking]
-                for i, _, picture in stylizer.pairs(images, [style] if lacking else []):
+                frames = [clip.frames[t] for t in lacking]
+                for i, _, picture in stylizer.pairs(frames, [style] if lacking else []):
                     write_png(files[lacking[i]], picture)
                     progress.update()
 

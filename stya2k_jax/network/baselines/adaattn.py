@@ -15,7 +15,7 @@ from stya2k_jax.network.normalization import normalize
 class AdaAttN(nnx.Module):
     """F_cs = S N(F_c) + M, with M and S the attention-weighted mean and deviation of v(F_s).
 
-    Queries and keys see the normalised features of all shallower taps too.
+    Queries and keys see the normalized features of all shallower taps too.
     """
 
     sees_shallower = True

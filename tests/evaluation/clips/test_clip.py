@@ -12,19 +12,16 @@ from stya2k_jax.evaluation.clips.measure import INTERVALS, measure_clip
 from stya2k_jax.evaluation.clips.rendered import DRAWN_PANS, drawn_pans, moving_window, pan
 from stya2k_jax.video.flow import estimate_flow
 from tests.support.paths import reference_path
+from tests.support.picture_files import noise
 from tests.support.reference_weights import needs_reference
 
 VARIANCE = (256**2 - 1) / 12 / 255**2  # of uniform noise of 8 bits, in [0, 1]
 MOVES = [(2, 1), (0, -1), (-3, 2)]  # of what is seen, whole pixels to the right and downwards
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
 def shaken() -> list[np.ndarray]:
     """Cuts frames of 24 x 30 out of noise, so that what is seen moves as `MOVES` say."""
-    scene, x, y = noise(60, 60), 15, 15
+    scene, x, y = noise(0, 60, 60), 15, 15
     frames = []
     for u, v in [(0, 0), *MOVES]:
         x, y = x - u, y - v
@@ -59,7 +56,7 @@ def test_a_panned_clip_has_no_error_and_noise_has_that_of_its_variance(photograp
     errors = measure_clip(clip, clip.frames)
     assert list(errors) == [f"warping_{form}_interval_{k}" for k in (1, 10) for form in (1, 2)]
     assert all(value < 1e-6 for value in errors.values())
-    errors = measure_clip(clip, noise(*clip.frames.shape))
+    errors = measure_clip(clip, noise(0, *clip.frames.shape))
     for k in (1, 10):  # whole pixels: nothing is interpolated
         np.testing.assert_allclose(errors[f"warping_2_interval_{k}"], 2 * VARIANCE, rtol=0.01)
 
@@ -83,7 +80,7 @@ def drawn():
 def test_a_drawn_clip_has_the_errors_that_its_motion_implies(drawn, i):
     clip, velocity = drawn[i], list(DRAWN_PANS.values())[i]
     assert clip.name == list(DRAWN_PANS)[i] and clip.frames.std() > 20
-    still, of_noise = (measure_clip(clip, x) for x in (clip.frames, noise(*clip.frames.shape)))
+    still, of_noise = (measure_clip(clip, x) for x in (clip.frames, noise(0, *clip.frames.shape)))
     for k in INTERVALS:
         # A value of noise is weighted by 1 in one frame and by w in the other.
         a, b = (abs(k * v) % 1 for v in velocity)
@@ -242,9 +239,9 @@ def test_estimated_flow_is_the_known_one_where_nothing_is_hidden(photograph):
 
 def test_frames_that_are_too_small_for_an_estimate_are_refused():
     pytest.importorskip("cv2")
-    assert estimate_flow(*noise(2, 16, 90, 3)).shape == (16, 90, 2)
+    assert estimate_flow(*noise(0, 2, 16, 90, 3)).shape == (16, 90, 2)
     with pytest.raises(UserError, match="flow of frames of 90x15 cannot be estimated"):
-        estimate_flow(*noise(2, 15, 90, 3))
+        estimate_flow(*noise(0, 2, 15, 90, 3))
 
 
 def test_flow_files_come_back_as_written_and_unknown_points_are_masked(tmp_path):

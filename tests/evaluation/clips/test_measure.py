@@ -13,7 +13,7 @@ from stya2k_jax.evaluation.results import ROWS_FILE, Results
 from tests.support.small_model import small_model
 
 
-def saved(folder, frames) -> None:
+def save_frames(folder, frames) -> None:
     folder.mkdir(parents=True)
     for t, frame in enumerate(frames):
         Image.fromarray(frame).save(folder / f"{t:03d}.png")
@@ -39,7 +39,7 @@ def test_every_clip_is_measured_in_every_style_and_not_again(photograph, tmp_pat
     known = [Motion(flow[:32, :32], mask[:32, :32]) for flow, mask in clip.known[:2]]
     clip = Clip("clip", clip.frames[:3, :32, :32], known)
     stylize_clips(Stylizer(small_model()[0]), [clip], {"s": photograph}, tmp_path / "ours")
-    saved(tmp_path / "theirs" / "clip_stylized_s", 255 - clip.frames)
+    save_frames(tmp_path / "theirs" / "clip_stylized_s", 255 - clip.frames)
     systems = {name: tmp_path / name for name in ("ours", "theirs")}
 
     def measured():
@@ -60,7 +60,7 @@ def test_every_clip_is_measured_in_every_style_and_not_again(photograph, tmp_pat
 
 def test_stylized_frames_of_another_size_are_refused(photograph, tmp_path):
     clip = Clip("clip", pan(photograph).frames[:3], pan(photograph).known[:2])
-    saved(tmp_path / "theirs" / "clip_stylized_s", clip.frames[:, 1:])
+    save_frames(tmp_path / "theirs" / "clip_stylized_s", clip.frames[:, 1:])
     with pytest.raises(UserError, match="theirs: clip in s has frames .* stylize it at its own"):
         measure_clips(
             Results(tmp_path / "out", {}),

@@ -1,0 +1,60 @@
+"""The one door, `stya2k COMMAND`: the list, a misspelt command, and each command's flags."""
+
+import subprocess
+import sys
+
+import pytest
+
+from stya2k_jax.__main__ import COMMANDS
+from tests.support.commands import run_command
+from tests.support.paths import ROOT
+
+NO_COMMANDS = {"command_line", "compile_cache", "config_files", "time_model", "__init__"}
+
+
+def test_every_command_is_listed_and_every_listed_command_is_there():
+    files = {path.stem for path in (ROOT / "stya2k_jax" / "commands").glob("*.py")}
+    assert files - NO_COMMANDS == {name.replace("-", "_") for name in COMMANDS}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_without_a_command_the_list_is_printed(arguments):
+    done = run_command("-m", "stya2k_jax", *arguments)
+    assert done.returncode == 0 and not done.stderr
+    first, _, *lines = done.stdout.splitlines()
+    assert first == "usage: stya2k COMMAND --flag=value …"
+    assert [line.split()[0] for line in lines[: len(COMMANDS)]] == list(COMMANDS)
+    assert [line[17:] for line in lines[: len(COMMANDS)]] == list(COMMANDS.values())
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("styilze", "stylize"), ("convert_lpips", "convert-lpips")]
+)
+def test_a_misspelt_command_is_refused_with_the_one_that_was_meant(typed, meant):
+    done = run_command("-m", "stya2k_jax", typed, "--content=a.png")
+    assert done.returncode == 1 and not done.stdout
+    message = f"error: there is no command {typed!r}. Did you mean {meant!r}?"
+    assert done.stderr.splitlines()[0] == message and "  stylize " in done.stderr
+
+
+def test_a_command_like_no_other_is_refused_with_the_list():
+    done = run_command("-m", "stya2k_jax", "xyz")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is no command 'xyz'.\n\nusage: stya2k COMMAND")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_flags_of_a_command_are_listed_under_its_name(name):
+    done = run_command("-m", "stya2k_jax", name, "--help")
+    assert not done.stderr and "\nstya2k " + name in "\n" + done.stdout.replace(":\n", "\n")
+    assert "  --" in done.stdout
+
+
+def test_the_console_script_is_the_door():
+    done = subprocess.run(
+        [sys.executable, "-c", "from stya2k_jax.__main__ import main; main()"],
+        capture_output=True,
+        text=True,
+    )
+    listed = run_command("-m", "stya2k_jax")
+    assert (done.returncode, done.stdout) == (0, listed.stdout)
