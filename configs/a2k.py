@@ -20,7 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
     # "demo:" for pictures that the project draws.
     config.content = "data/coco"
     config.style = "data/wikiart"
-    config.load_size = 512  # pictures are squashed to this square ...
+    config.load_size = 512  # pictures are squashed to this square (0: of their short side) ...
     config.crop_size = 256  # ... and a random square of this side is cut out
     config.recolor = 0.0  # how much the palettes of styles change at random, up to 1
     config.workers = 4  # processes that read pictures; 0: only the main one
@@ -42,6 +42,10 @@ def get_config() -> ml_collections.ConfigDict:
     config.lambda_global = 10.0
     config.lambda_a2k = 1.25
     config.lambda_content = 0.0
+    # Not in the paper either: terms against regular patterns and rims.
+    config.lambda_pattern = 0.0  # on the power at periods of 2 and 4 pixels; 2e5 is a start
+    config.lambda_pattern_contrast = 0.0  # on its ratio to neighboring frequencies; try 1
+    config.lambda_rims = 0.0  # on colors along edges that neither side has; try 1000
     config.loss_norm = "mse"  # or "l2", as printed in the paper
     config.global_taps = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     config.a2k_taps = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -53,6 +57,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.epochs = 5  # into which the schedule divides the steps
     config.learning_rate = 2e-4
     config.schedule = "code"  # x0.3 after each epoch from the second; "paper": linear to 0
+    config.warmup = 0  # steps in which the rate grows to its full size; for `initial` models
     config.clip_norm = 0.0  # a longer gradient is scaled down to this norm; 0: never
 
     # Records.

@@ -11,6 +11,9 @@ python train.py --config=configs/a2k_mini.py:finish --workdir=runs/mini \
 weighs content more, which wins back structure that colors and strokes have cost.
 Ten minutes on one H200, days on two CPU cores. `make train-mini` does all of it, the encoder
 included. What was tried: docs/training_mini.md.
+
+`:mend` takes the model that comes with the package and trains it further, at the pictures' own
+sizes, against the weave that nearest-neighbor enlargement leaves in flat areas and against rims.
 """
 
 import ml_collections
@@ -20,9 +23,9 @@ from stya2k_jax.errors import UserError
 
 
 def get_config(stage: str = "painter") -> ml_collections.ConfigDict:
-    """Returns the configuration of a stage, `painter` or `finish`."""
-    if stage not in ("painter", "finish"):
-        raise UserError(f"no stage {stage!r}; use configs/a2k_mini.py:painter or :finish.")
+    """Returns the configuration of a stage: `painter`, `finish` or `mend`."""
+    if stage not in ("painter", "finish", "mend"):
+        raise UserError(f"no stage {stage!r}; use configs/a2k_mini.py:painter, :finish or :mend.")
     config = a2k.get_config()
     config.width = 0.25
     config.initialisation = "matched"
@@ -36,6 +39,14 @@ def get_config(stage: str = "painter") -> ml_collections.ConfigDict:
     config.checkpoint_every = config.images_every = 1000
     if stage == "painter":
         config.steps, config.learning_rate, config.lambda_content = 15_600, 1e-3, 8.0
-    else:
+    elif stage == "finish":
         config.steps, config.learning_rate, config.lambda_content = 3000, 2e-4, 14.0
+    else:
+        config.encoder = config.initial = "a2k-mini"
+        config.loss_encoder = "vgg"
+        config.load_size, config.crop_size, config.batch_size, config.workers = 0, 192, 4, 1
+        config.steps, config.learning_rate, config.warmup = 1500, 1e-4, 100
+        config.lambda_content, config.lambda_rims = 15.0, 1000.0
+        config.lambda_pattern, config.lambda_pattern_contrast = 2e5, 1.5
+        config.checkpoint_every = config.images_every = 100
     return config

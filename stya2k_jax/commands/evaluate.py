@@ -12,6 +12,7 @@ from stya2k_jax.evaluation.evaluate_pictures import Options, evaluate
 from stya2k_jax.evaluation.judge import METRICS
 from stya2k_jax.evaluation.protocol import Protocol, needs_judge
 from stya2k_jax.evaluation.systems import System, open_systems, own_encoder
+from stya2k_jax.metrics.patterns import SMALLEST_PX
 from stya2k_jax.pictures.reading import find_all
 from stya2k_jax.pictures.resizing import CROPS
 from stya2k_jax.reports.paper_tables import TABLE_1, TABLE_2
@@ -56,7 +57,7 @@ def main() -> None:
     flags.DEFINE_list(
         "metrics",
         None,
-        f"Of {', '.join(METRICS)}; cfsd takes a second or more a pair. Left out: the first four.",
+        f"Of {', '.join(METRICS)}; cfsd takes a second or more a pair. Left out: the first six.",
     )
     text("systems_dir", None, "Or a folder of systems, each a model or folder of pictures.")
     boolean("study", False, "Also write study.html, a preference study of the systems.")
@@ -108,7 +109,7 @@ def _run(_) -> int:
 def _run_pictures(given: flags.FlagValues, systems: dict[str, System]) -> int:
     if given.content_dir is None:
         raise UserError("give --content_dir=FOLDER, the contents of the stylized pictures.")
-    measure = _metrics(given.metrics, given.lpips)
+    measure = _metrics(given.metrics, given.lpips, given.size)
     judge, cfsd_vgg = _path(given.judge), _path(given.cfsd_vgg)
     if judge is None and needs_judge(measure, cfsd_vgg):
         judge = own_encoder(systems)
@@ -172,10 +173,10 @@ def _path(given: str | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _metrics(chosen: list[str] | None, lpips: str | None) -> tuple[str, ...]:
+def _metrics(chosen: list[str] | None, lpips: str | None, size_px: int) -> tuple[str, ...]:
     if chosen is not None:
         return tuple(chosen)
     if lpips is None:
         print("LPIPS is left out: give --lpips=FILE, made by stya2k convert-lpips")
-    first = METRICS[: METRICS.index("cfsd")]
-    return tuple(name for name in first if name != "lpips" or lpips is not None)
+    can = {"lpips": lpips is not None, "patterns": size_px >= SMALLEST_PX}
+    return tuple(name for name in METRICS[: METRICS.index("cfsd")] if can.get(name, True))

@@ -15,6 +15,7 @@ from stya2k_jax.data.source import Source
 from stya2k_jax.data.unreadable import Unreadable, read_or_next
 from stya2k_jax.data.worker_processes import read_ahead
 from stya2k_jax.errors import UserError
+from stya2k_jax.pictures.resizing import squash
 
 Batch = dict[str, np.ndarray]
 
@@ -23,9 +24,10 @@ Batch = dict[str, np.ndarray]
 class ReadAndCrop:
     """Reads a picture, or the next that can be read, and crops it.
 
-    It is resized to a square, of which a random square is cut out and mirrored half of the time.
-    The aspect is not kept, as in the release; resizing is bicubic. `recolor` is as `recolored`
-    takes it.
+    It is resized to a square of `load_size`, of which a random square is cut out and mirrored half
+    of the time. With a `load_size` of 0 the square has the picture's short side, but is not smaller
+    than the crop. The aspect is not kept, as in the release; resizing is bicubic. `recolor` is as
+    `recolored` takes it.
     """
 
     source: Source
@@ -36,12 +38,11 @@ class ReadAndCrop:
 
     def __call__(self, index: int, rng: np.random.Generator) -> Batch:
         """Returns uint8 `[crop, crop, 3]`, the picture's index, and the index asked for."""
-        top, left = (int(x) for x in rng.integers(0, self.load_size - self.crop_size + 1, 2))
-        box = left, top, left + self.crop_size, top + self.crop_size
+        places = self.load_size - self.crop_size + 1
+        corner = rng.integers(0, places, 2) if self.load_size else rng.random(2)
         mirrored = rng.integers(2)
         image, used = read_or_next(
-            *(self.source, int(index), self.kind),
-            lambda i: self.source.crop(i, self.load_size, box),
+            self.source, int(index), self.kind, lambda i: self._crop(i, corner)
         )
         if mirrored:  # by Pillow, which is four times as fast as NumPy
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -52,6 +53,17 @@ class ReadAndCrop:
             f"{self.kind}_id": np.int64(used),
             _wanted(self.kind): np.int64(index),
         }
+
+    def _crop(self, index: int, corner: np.ndarray) -> Image.Image:
+        """Cuts the crop at a corner: in pixels, or in shares where `load_size` is 0."""
+        if self.load_size:
+            top, left = map(int, corner)
+            box = left, top, left + self.crop_size, top + self.crop_size
+            return self.source.crop(index, self.load_size, box)
+        image = self.source[index]
+        side = max(min(image.size), self.crop_size)
+        top, left = (int(x * (side - self.crop_size + 1)) for x in corner)
+        return squash(image, side).crop((left, top, left + self.crop_size, top + self.crop_size))
 
 
 def recolored(image: Image.Image, rng: np.random.Generator, amount: float) -> Image.Image:
@@ -75,7 +87,7 @@ class BatchOptions:
 
     Attributes:
       batch_size: pairs in a batch.
-      load_size: side in pixels to which a picture is squashed.
+      load_size: side in pixels to which a picture is squashed; 0 for its own short side.
       crop_size: side in pixels of the crop.
       seed: of the order, the crops and the mirroring.
       workers: processes that decode pictures; 0 decodes in this one.
@@ -96,10 +108,10 @@ class BatchOptions:
     def __post_init__(self):
         if not 0 <= self.recolor <= 1:
             raise UserError(f"recolor={self.recolor} must lie between 0, no change, and 1.")
-        for name, least in dict(load_size=1, crop_size=1, seed=0, workers=0).items():
+        for name, least in dict(load_size=0, crop_size=1, seed=0, workers=0).items():
             if getattr(self, name) < least:
                 raise UserError(f"{name}={getattr(self, name)} is too small; use at least {least}.")
-        if self.crop_size > self.load_size:
+        if 0 < self.load_size < self.crop_size:
             raise UserError(
                 f"crop_size={self.crop_size} is larger than load_size={self.load_size}; a crop is "
                 "cut from a picture of load_size."

@@ -13,6 +13,8 @@ from stya2k_jax.metrics import content_and_style as metrics
 from stya2k_jax.metrics import ssim
 from stya2k_jax.metrics.cfsd import TorchvisionRelu31, cfsd
 from stya2k_jax.metrics.lpips import Lpips
+from stya2k_jax.metrics.patterns import PERIODS, patterns
+from stya2k_jax.metrics.rims import rims
 from stya2k_jax.network.architecture import CONTENT_TAPS, TAPS
 from stya2k_jax.network.encoder import Encoder
 from stya2k_jax.pictures.arrays import to_float
@@ -20,9 +22,10 @@ from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.resizing import as_square
 from stya2k_jax.reports.picture_grids import Thumbnails
 
-METRICS = ("losses", "form_b", "lpips", "ssim", "cfsd", "ssim_gaussian_rgb")
+METRICS = ("losses", "form_b", "lpips", "ssim", "patterns", "rims", "cfsd", "ssim_gaussian_rgb")
 COLUMNS = (  # of the numbers, in the order of tables
     *("content_loss", "style_loss", "lpips", "ssim", "cfsd"),
+    *(*(f"pattern_{period}px" for period in PERIODS), "rims"),
     *("content_loss_per_layer", "style_loss_per_layer"),
     *("content_loss_form_b", "style_loss_form_b", "ssim_gaussian_rgb"),
     *(f"content_loss_{tap}" for tap in CONTENT_TAPS),
@@ -117,9 +120,14 @@ class Judge:
         if "cfsd" in self.measure:
             values["cfsd"] = _cfsd(content["cfsd"], stylized["cfsd"])
         numbers = {name: float(value[0]) for name, value in jax.device_get(values).items()}
+        pictures = stylized["picture"], content["picture"]
         for name, form in SSIM_FORMS.items():
             if name in self.measure:
-                numbers[name] = ssim.ssim(stylized["picture"], content["picture"], form)
+                numbers[name] = ssim.ssim(*pictures, form)
+        if "patterns" in self.measure:
+            numbers |= {f"pattern_{p}px": x for p, x in patterns(*pictures).items()}
+        if "rims" in self.measure:
+            numbers["rims"] = rims(*pictures)
         return {name: numbers[name] for name in COLUMNS if name in numbers}
 
     def _pixels_of(self, path: Path) -> np.ndarray:

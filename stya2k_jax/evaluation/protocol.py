@@ -12,6 +12,7 @@ from stya2k_jax.files.digests import digest_of_file
 from stya2k_jax.metrics.cfsd import TorchvisionRelu31
 from stya2k_jax.metrics.inception import SMALLEST_PX, Inception, load_inception
 from stya2k_jax.metrics.lpips import Lpips, load_lpips
+from stya2k_jax.metrics.patterns import SMALLEST_PX as SMALLEST_PATTERN_PX
 from stya2k_jax.network.architecture import Architecture
 from stya2k_jax.weights.model_files import ENCODER_FILE, load_encoder
 
@@ -90,6 +91,11 @@ class Protocol:
             raise UserError(
                 "LPIPS needs its weights: give --lpips=FILE, made by "
                 "stya2k convert-lpips, or leave lpips out of --metrics."
+            )
+        if "patterns" in self.measure and self.size_px < SMALLEST_PATTERN_PX:
+            raise UserError(
+                f"patterns need pictures of {SMALLEST_PATTERN_PX} pixels; raise --size, or leave "
+                "patterns out of --metrics."
             )
         if self.inception is not None and self.size_px < SMALLEST_PX:
             raise UserError(f"FID needs pictures of {SMALLEST_PX} pixels; raise --size.")
@@ -183,6 +189,17 @@ class Protocol:
         if "ssim_gaussian_rgb" in self.measure:
             said.append(
                 "SSIM, Gaussian RGB: Gaussian window of deviation 1.5, mean over the colors."
+            )
+        if "patterns" in self.measure:
+            said.append(
+                "Pattern of 2 and 4 pixels: the power of a weave of that period over its "
+                "neighboring frequencies, in the quarter of 64 x 64 windows in which the content "
+                "varies least; means are geometric. About 1.7 and 2.3 in photographs."
+            )
+        if "rims" in self.measure:
+            said.append(
+                "Rims: the share of pixels within 12 pixels of a strong edge of the content whose "
+                "color lies outside of the range of both sides, 12 to 24 pixels away, by 0.1."
             )
         if "cfsd" in self.measure:
             network = f"torchvision's VGG-19, {self.cfsd_vgg} (sha256 {settings['cfsd_vgg']}…)"

@@ -8,6 +8,7 @@ from scipy import stats
 
 RESAMPLES = 10_000
 _AT_ONCE = 500  # which bounds the memory
+_RATIO = "pattern_"  # metrics named so are ratios, whose means are geometric
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, dict]:
@@ -19,6 +20,7 @@ def summarize(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
 
     Returns:
       For each metric `count`, `mean`, `ci95` (low and high), `median`, and `per_style` (means).
+      Means of `pattern_2px` and `pattern_4px` are geometric, and so are their intervals.
     """
     found = {}
     for name in names:
@@ -29,12 +31,13 @@ def summarize(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
         for (_, style), value in values.items():
             per_style.setdefault(style, []).append(value)
         array = np.array(list(values.values()), np.float64)
+        to, back = (np.log, np.exp) if name.startswith(_RATIO) else (np.asarray, np.asarray)
         found[name] = {
             "count": len(array),
-            "mean": float(array.mean()),
-            "ci95": list(bootstrap_interval(array)),
+            "mean": float(back(to(array).mean())),
+            "ci95": [float(back(bound)) for bound in bootstrap_interval(to(array))],
             "median": float(np.median(array)),
-            "per_style": {style: float(np.mean(x)) for style, x in per_style.items()},
+            "per_style": {style: float(back(np.mean(to(x)))) for style, x in per_style.items()},
         }
     return found
 

@@ -14,6 +14,9 @@ LOWER_IS_BETTER = {  # the metrics that the first tables show
     "lpips": True,
     "ssim": False,
     "cfsd": True,
+    "pattern_2px": True,
+    "pattern_4px": True,
+    "rims": True,
 }
 
 
@@ -56,7 +59,7 @@ def heading(name: str) -> str:
     """Returns a metric's name in words, with an arrow to where it is better."""
     arrow = {True: " ↓", False: " ↑", None: ""}[LOWER_IS_BETTER.get(name)]
     words = name.upper() if name in ("lpips", "ssim", "cfsd") else re.sub(r"_(?!\d)", " ", name)
-    return words + arrow
+    return re.sub(r"^pattern_(\d)px", r"pattern of \1 px", words) + arrow
 
 
 def number(value: float | None) -> str:

@@ -113,7 +113,7 @@ def fit(run: Run, checkpoints: Checkpoints, task: Task) -> tuple[int, nnx.State]
     recipe, workdir, mesh, sources = run
     how, steps = recipe.optimizer, recipe.optimizer.steps
     schedule = training.learning_rate_schedule(
-        how.schedule, how.learning_rate, how.steps, how.epochs
+        how.schedule, how.learning_rate, how.steps, how.epochs, how.warmup
     )
     optimizer = training.make_optimizer(schedule, how.clip_norm or None)
     train_step = training.make_train_step(task.loss_fn, optimizer, mesh, how.accumulate, schedule)

@@ -10,11 +10,11 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import MATCHED_TAPS, Architecture
 from stya2k_jax.network.encoder import Encoder
 from stya2k_jax.network.model import Painter, encode_both
-from stya2k_jax.training import losses
+from stya2k_jax.training import losses, patterns
 
 
 class LossWeights(NamedTuple):
-    """The factors of Eq. 18 and of the content term, the norm of Eq. 16-17, and their taps."""
+    """The factors of Eq. 18 and of the terms beside it, the norm of Eq. 16-17, and their taps."""
 
     lambda_global: float = 10.0
     lambda_a2k: float = 1.25
@@ -22,6 +22,9 @@ class LossWeights(NamedTuple):
     loss_norm: str = "mse"
     global_taps: tuple[str, ...] = losses.GLOBAL_TAPS
     a2k_taps: tuple[str, ...] = MATCHED_TAPS
+    lambda_pattern: float = 0.0
+    lambda_pattern_contrast: float = 0.0
+    lambda_rims: float = 0.0
 
 
 def make_loss(
@@ -61,6 +64,7 @@ def make_loss(
             encode = nnx.merge(loss_graph, frozen["loss_encoder"])
             taps_c, taps_s = encode_both(encode, content, style)
         terms = loss_terms(encode(stylized), taps_c, taps_s, architecture.block_sizes, weights)
+        terms |= pixel_terms(stylized, content, weights)
         loss = sum(terms.values())
         return loss, {"loss": loss, **terms}
 
@@ -94,6 +98,20 @@ def loss_terms(
         terms["loss_a2k"] = weights.lambda_a2k * value
     if weights.lambda_content:
         terms["loss_content"] = weights.lambda_content * losses.content_loss(stylized, content)
+    return terms
+
+
+def pixel_terms(
+    stylized: jax.Array, content: jax.Array, weights: LossWeights
+) -> dict[str, jax.Array]:
+    """Returns the weighted terms that look at pixels, by name; none if all are 0."""
+    stylized, terms = stylized.astype(jnp.float32), {}
+    if weights.lambda_pattern or weights.lambda_pattern_contrast:
+        found = patterns.pattern_terms(stylized, content)
+        terms["loss_pattern"] = weights.lambda_pattern * found.energy
+        terms["loss_pattern_contrast"] = weights.lambda_pattern_contrast * found.contrast
+    if weights.lambda_rims:
+        terms["loss_rims"] = weights.lambda_rims * patterns.rim_term(stylized, content)
     return terms
 
 

@@ -42,6 +42,7 @@ class OptimizerOptions:
     epochs: int
     learning_rate: float
     schedule: str
+    warmup: int
     clip_norm: float
     accumulate: int
 
@@ -49,6 +50,8 @@ class OptimizerOptions:
         _check_at_least_1(self, "steps", "epochs", "accumulate")
         if not self.learning_rate > 0:
             raise UserError(f"config.learning_rate={self.learning_rate} must be above 0.")
+        if self.warmup < 0:
+            raise UserError(f"config.warmup={self.warmup} is below 0; use 0 for the full rate.")
         if self.clip_norm < 0:
             raise UserError(f"config.clip_norm={self.clip_norm} is below 0; use 0 for no clipping.")
         learning_rate_schedule(self.schedule, self.learning_rate, self.steps, self.epochs)

@@ -25,7 +25,7 @@ class TrainState(NamedTuple):
 
 
 def learning_rate_schedule(
-    name: str, learning_rate: float, steps: int, epochs: int = 5
+    name: str, learning_rate: float, steps: int, epochs: int = 5, warmup: int = 0
 ) -> optax.Schedule:
     """Returns the learning rate by step; the steps are divided into equal epochs.
 
@@ -35,10 +35,15 @@ def learning_rate_schedule(
       learning_rate: the full rate.
       steps: number of steps of the whole training.
       epochs: number of epochs.
+      warmup: number of first steps in which the rate is multiplied by a factor that grows linearly
+        to 1.
 
     Raises:
       UserError: no such schedule.
     """
+    if warmup:
+        rate = learning_rate_schedule(name, learning_rate, steps, epochs)
+        return lambda step: rate(step) * jnp.minimum(1, (step + 1) / warmup)
     if name not in SCHEDULES:
         raise UserError(f"schedule={name!r} does not exist; choose one of {', '.join(SCHEDULES)}.")
 

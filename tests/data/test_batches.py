@@ -17,6 +17,7 @@ from PIL import Image
 from stya2k_jax.data.batches import BatchOptions, ReadAndCrop, batches, recolored
 from stya2k_jax.data.opening import open_source
 from stya2k_jax.errors import PictureError, UserError
+from stya2k_jax.pictures.resizing import squash
 
 CONTENTS, STYLES = 6, 5
 KINDS = ("content", "style")
@@ -128,6 +129,23 @@ def test_a_crop_of_the_load_size_is_the_whole_picture(sources):
     for batch in first(2, sources, load_size=8, crop_size=8):
         for pictures in (batch[kind] for kind in KINDS):
             assert (pictures == pictures[:, :1, :1]).all()
+
+
+def test_without_a_load_size_crops_come_from_squares_of_the_short_side(tmp_path):
+    rng, image = np.random.default_rng(0), Image.new("RGB", (20, 12))
+    image.putdata([tuple(x) for x in rng.integers(0, 256, (240, 3))])
+    image.save(tmp_path / "only.png")
+    square = np.asarray(squash(image, 12))
+    cuts = set()
+    for top, left in itertools.product(range(4), repeat=2):
+        cut = square[top : top + 9, left : left + 9]
+        cuts |= {cut.tobytes(), cut[:, ::-1].tobytes()}
+    only = open_source(str(tmp_path), "content")
+    crop, rng = ReadAndCrop(only, "content", load_size=0, crop_size=9), np.random.default_rng(1)
+    assert {crop(0, rng)["content"].tobytes() for _ in range(400)} == cuts
+    enlarged = ReadAndCrop(only, "content", load_size=0, crop_size=16)(0, rng)["content"]
+    whole = np.asarray(squash(image, 16))
+    assert any(np.array_equal(enlarged, x) for x in (whole, whole[:, ::-1]))
 
 
 def test_a_batch_says_which_pictures_it_shows(sources):
@@ -398,7 +416,7 @@ def test_worker_processes_end_when_nobody_wants_more(noisy):
     [
         (dict(crop_size=9), "crop_size=9 is larger than load_size=8"),
         (dict(crop_size=0), "crop_size=0 is too small; use at least 1"),
-        (dict(load_size=0, crop_size=0), "load_size=0 is too small"),
+        (dict(load_size=-1), "load_size=-1 is too small; use at least 0"),
         (dict(seed=-1), "seed=-1 is too small; use at least 0"),
         (dict(workers=-1), "workers=-1 is too small"),
     ],

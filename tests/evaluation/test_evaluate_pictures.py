@@ -17,6 +17,7 @@ from PIL import Image
 from stya2k_jax.errors import UserError, WeightsError
 from stya2k_jax.evaluation import speed
 from stya2k_jax.evaluation.evaluate_pictures import Options, evaluate
+from stya2k_jax.evaluation.judge import Judge
 from stya2k_jax.evaluation.protocol import Protocol
 from stya2k_jax.evaluation.results import ROWS_FILE
 from stya2k_jax.evaluation.systems import REFERENCES, System, open_systems
@@ -24,6 +25,8 @@ from stya2k_jax.files.json_files import write_json
 from stya2k_jax.files.settings import SETTINGS_FILE
 from stya2k_jax.metrics import content_and_style as metrics
 from stya2k_jax.metrics import ssim
+from stya2k_jax.metrics.patterns import patterns
+from stya2k_jax.metrics.rims import rims
 from stya2k_jax.weights.model_files import save_model
 from tests.support import rounding
 from tests.support.paths import ROOT, reference_path
@@ -124,6 +127,15 @@ def test_every_pair_is_measured_as_the_metrics_alone_would(given, done):
         np.testing.assert_allclose(row["ssim"], ssim.ssim(stylized, as_pixels(c)))
         other = ssim.ssim(stylized, as_pixels(c), "gaussian_rgb")
         np.testing.assert_allclose(row["ssim_gaussian_rgb"], other)
+
+
+def test_patterns_and_rims_compare_the_stylized_picture_with_its_content():
+    judge = Judge(None, size_px=64, measure=("patterns", "rims"))
+    stylized, content = pictures = noise(1, 64, 64, 3), np.full((64, 64, 3), 50, np.uint8)
+    content[:, 32:] = 190
+    found = judge.compare(*(judge.features(x) for x in (*pictures, content)))
+    expected = {f"pattern_{p}px": x for p, x in patterns(stylized, content).items()}
+    assert found == expected | {"rims": rims(stylized, content)} and found["rims"] > 0
 
 
 def test_the_references_are_the_limits_of_the_metrics(done):
@@ -313,6 +325,7 @@ def test_the_command_evaluates_a_folder(given, done, tmp_path):
         (dict(judge=None, measure=("ssim", "cfsd")), "the losses need the directory of an encoder"),
         (dict(measure=("ssim",), cfsd_vgg=Path("vgg")), "--cfsd_vgg has no effect: cfsd is not"),
         (dict(measure=("losses",), form_b_size_px=64), "--form_b_size has no effect: form_b is"),
+        (dict(measure=("patterns",), size_px=63), "patterns need pictures of 64 pixels"),
         (dict(measure=("ssim",), crop="center"), "there is no crop 'center'; choose of centre, sq"),
     ],
 )

@@ -44,3 +44,12 @@ def test_of_one_pair_nothing_is_known_beyond_its_value():
 
 def test_equal_values_have_an_interval_without_width():
     assert bootstrap_interval(np.full(7, 0.5)) == (0.5, 0.5)
+
+
+def test_ratios_are_averaged_geometrically():
+    values = {("a", "x"): 1.0, ("a", "y"): 4.0, ("b", "x"): 4.0, ("b", "y"): 16.0}
+    rows = [{"content": c, "style": s, "pattern_2px": x} for (c, s), x in values.items()]
+    found = summarize(rows, ["pattern_2px"])["pattern_2px"]
+    np.testing.assert_allclose(found["mean"], 4)
+    np.testing.assert_allclose(list(found["per_style"].values()), [2, 8])
+    assert 1 <= found["ci95"][0] < 4 < found["ci95"][1] <= 16

@@ -261,6 +261,12 @@ def test_the_rate_that_a_step_reports_is_the_one_it_used():
         np.testing.assert_allclose(metrics["learning_rate"], 0.5 * 0.3 ** max(i // 20 - 1, 0))
 
 
+def test_a_warmup_multiplies_the_rate_until_it_is_over():
+    rate = training.learning_rate_schedule("constant", 0.5, steps=100, warmup=10)
+    rates = [float(jax.jit(rate)(i)) for i in (0, 4, 9, 10, 60)]
+    np.testing.assert_allclose(rates, [0.05, 0.25, 0.5, 0.5, 0.5], rtol=1e-6)
+
+
 def test_a_constant_schedule_is_constant_and_others_are_refused():
     rate = training.learning_rate_schedule("constant", 1e-3, steps=10)
     np.testing.assert_allclose([rate(i) for i in (0, 9)], 1e-3)
