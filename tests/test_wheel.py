@@ -15,6 +15,8 @@ from stya2k_jax.commands.config_files import NAMES
 from tests.support.paths import ROOT
 from tests.support.picture_files import noise, saved
 
+pytestmark = pytest.mark.export
+
 # Reads each config in a fork of one process, which need not import everything anew.
 READ_CONFIGS = """
 import os, sys

@@ -12,7 +12,11 @@ from tests.support.paths import ROOT
 @pytest.mark.parametrize(
     ("config", "flags", "message"),
     [
-        ("a2k_mini.py:typo", [], "error: no stage 'typo'; use configs/a2k_mini.py:painter or"),
+        (
+            "a2k_mini.py:typo",
+            [],
+            "error: no stage 'typo'; use configs/a2k_mini.py:painter, :fin",
+        ),
         ("smoke.py", ["--config.stepz=2"], "error: no such config field: 'stepz'. Did you mean"),
         ("smoke.py", ["--processes=two"], "error: flag --processes=two: invalid literal"),
         ("smoke.py", ["--processes=2"], "error: --coordinator is missing"),

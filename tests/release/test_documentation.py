@@ -93,6 +93,7 @@ def sandbox(furnished, tmp_path):
     return folder
 
 
+@pytest.mark.export
 @pytest.mark.parametrize("page", PAGES)
 def test_its_commands_and_its_python_work(page, sandbox):
     follow(page, sandbox, RUN)

@@ -234,6 +234,7 @@ def train():
     return train
 
 
+@pytest.mark.parity  # with the other trace: it compiles for half a minute
 @needs_reference
 def test_training_follows_the_golden_trace(train):
     golden = load_golden("train_trace_128.npz")
