@@ -77,11 +77,11 @@ $(VENV)/installed-demo: $(VENV)/installed
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,onnx]'
+	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,heic,onnx]'
 	$(RUN) -m pip install --quiet --no-deps 'jax2onnx>=0.17.1'
 	touch $@
 
 $(VENV)/installed-torch: $(VENV)/installed-test
-	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,onnx,torch]'
+	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,heic,onnx,torch]'
 	$(RUN) -m pip install --quiet --no-deps lpips==0.1.4 art-fid==0.0.2  # without torchvision
 	touch $@

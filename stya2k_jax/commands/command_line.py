@@ -1,5 +1,6 @@
 """Runs a command: an error that a user can cause becomes one message and exit code 1."""
 
+import io
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     A wrong value, a missing file, no permission or no memory prints one message on stderr. Any
     other exception is a bug and keeps its traceback.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     # `--help` shows the flags of the script, but they are defined in the module that it calls.
     for flag in flags.FLAGS.get_key_flags_for_module(main.__module__):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)

@@ -71,7 +71,8 @@ def write_csv(path: Path, rows: Iterable[Row]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
 
     def write(name: str) -> None:
-        with open(name, "w", encoding="utf-8", newline="") as file:
+        # The name of a file need not be UTF-8.
+        with open(name, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             table = csv.DictWriter(file, names)
             table.writeheader()
             table.writerows(rows)

@@ -1,6 +1,7 @@
 """The command line of `evaluate.py`: the tables, and refusals before anything is computed."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -202,3 +203,17 @@ def test_what_a_table_lacks_is_a_dash():
     assert f"<td>ours</td>{6 * dash}</tr>" in table
     assert f"<td>Full</td>{3 * dash}{printed}</tr>" in table
     assert f"<td>no_da</td>{3 * dash}<td>1</td><td>2</td><td>3</td></tr>" in table
+
+
+def test_names_that_are_not_utf_8_are_measured_and_reported(tmp_path):
+    content, style = (os.fsdecode(name) for name in (b"caf\xe9", b"wave\xff"))
+    for folder, name in (("c", content), ("s", style), ("out", f"{content}_stylized_{style}")):
+        saved(tmp_path / folder / f"{name}.png", noise(0, 48, 48, 3))
+    folders = [f"--content_dir={tmp_path / 'c'}", f"--style_dir={tmp_path / 's'}"]
+    system = f"--system={content}={tmp_path / 'out'}"
+    output = f"--output={tmp_path / 'report'}"
+    done = evaluate(system, *folders, "--metrics=ssim", "--size=32", output)
+    assert done.returncode == 0 and not done.stderr.startswith("error"), done.stderr
+    assert "caf\\udce9" in (tmp_path / "report" / "metrics.csv").read_text("utf-8")
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text("utf-8"))
+    assert (tmp_path / "report" / "report.html").read_text("utf-8")
