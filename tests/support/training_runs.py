@@ -9,8 +9,12 @@ from configs import smoke
 
 
 def config_of(**changes) -> ml_collections.ConfigDict:
-    """Returns the config of a run of seconds, with changed fields."""
+    """Returns the config of a run of seconds, with changed fields.
+
+    The loss attends at one tap, so that the step compiles in half the time.
+    """
     config = smoke.get_config()
+    config.a2k_taps = ("relu3_1",)
     config.update(
         width=0.125, batch_size=4, crop_size=32, load_size=40, checkpoint_every=2, images_every=4
     )

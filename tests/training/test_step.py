@@ -158,7 +158,7 @@ def test_the_loss_is_the_sum_of_its_weighted_terms():
 def test_a_loss_encoder_of_its_own_gives_the_loss_its_features():
     painter, encoder = modules()
     other = new_encoder(Architecture(width=2 * WIDTH), seed=3)
-    weights = objective.LossWeights()
+    weights = objective.LossWeights()._replace(a2k_taps=("relu3_1",))
     batch, params = batch_of(6), nnx.state(painter)
     same = objective.make_loss(painter, encoder, None, ARCHITECTURE, weights)
     twice = objective.make_loss(painter, encoder, encoder, ARCHITECTURE, weights)

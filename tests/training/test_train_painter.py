@@ -105,7 +105,10 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path):
         (dict(loss_norm="l1"), "loss norm 'l1' does not exist"),
         (dict(global_taps=("relu9_9",)), "tap 'relu9_9' does not exist"),
         (dict(lambda_global=0.0, lambda_a2k=0.0), "are all 0: there is nothing to train"),
-        (dict(width=1 / 16, heads=4), "relu2_1 into 8 heads, and 12 channels do not split"),
+        (
+            dict(width=1 / 16, heads=4, a2k_taps=("relu2_1",)),
+            "relu2_1 into 8 heads, and 12 channels do not split",
+        ),
     ],
 )
 def test_what_the_loss_refuses_is_said_before_anything_is_written(tmp_path, changes, message):
