@@ -313,7 +313,7 @@ def test_the_unit_of_sizes_is_a_whole_block_of_every_tap():
 
 def test_a_missing_converter_is_named_with_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
-    with pytest.raises(UserError, match=r"needs jax2onnx .*pip install 'stya2k-jax\[onnx\]'"):
+    with pytest.raises(UserError, match=r"needs jax2onnx; .*pip install 'stya2k-jax\[onnx\]'"):
         export_model(small_model()[0], tmp_path / "x", "onnx")
     assert not list(tmp_path.iterdir())
 

@@ -166,12 +166,21 @@ def obey(
     if rule.treatment in (RUN, treatment) and all(map(importlib.util.find_spec, rule.modules)):
         given = {flag.partition("=")[0] for flag in flags}
         flags = flags + [x for x in rule.flags if is_field(x) or x.partition("=")[0] not in given]
+        if name == "train":
+            make_way(sandbox, flags)
     elif treatment == SLOW:
         return  # `make test` has checked it
     else:
         flags = [*flags, "--only_check_args"]  # absl: parse all, refuse what is unknown, and end
     done = run_command(*program, *flags, cwd=sandbox)
     assert done.returncode == 0, f"{place}: {line}\n{done.stdout}\n{done.stderr}"
+
+
+def make_way(sandbox: Path, flags: list[str]) -> None:
+    """Removes the model that stands in for a run until the run is trained."""
+    [workdir] = [flag.partition("=")[2] for flag in flags if flag.startswith("--workdir=")]
+    if not (sandbox / workdir / "config.json").exists():
+        shutil.rmtree(sandbox / workdir, ignore_errors=True)
 
 
 def is_field(flag: str) -> bool:
