@@ -34,7 +34,7 @@ def use(directory: str | None) -> None:
         except OSError as error:
             _say(f"{directory}: {error.strerror or error}")
             directory = None
-    if directory:
+    if directory and _can_be_limited(Path(directory)):
         jax.config.update("jax_compilation_cache_max_size", MAX_BYTES)
     jax.config.update("jax_compilation_cache_dir", directory or None)
 
@@ -45,7 +45,7 @@ def default_directory() -> str | None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:  # neither HOME nor an entry in the list of users, as in containers
         return None
-    return str(Path(home) / "stya2k_jax" / _machine())
+    return str(Path(home) / "stya2k_jax" / "programs" / _machine())
 
 
 def _check_writable(directory: Path) -> None:
@@ -53,6 +53,17 @@ def _check_writable(directory: Path) -> None:
     probe = directory / f".probe-{os.getpid()}"
     probe.touch()
     probe.unlink()
+
+
+def _can_be_limited(directory: Path) -> bool:
+    """Returns whether JAX knows when each entry was used; with one unknown it could write none.
+
+    A directory that another program filled without a limit stays without one.
+    """
+    return all(
+        entry.with_name(entry.name.removesuffix("-cache") + "-atime").exists()
+        for entry in directory.glob("*-cache")
+    )
 
 
 def _say(reason: str) -> None:

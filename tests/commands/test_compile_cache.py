@@ -84,3 +84,24 @@ def test_a_damaged_entry_is_compiled_anew(tmp_path):
     finally:
         threshold = os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
         jax.config.update("jax_persistent_cache_min_compile_time_secs", float(threshold))
+
+
+@pytest.mark.parametrize("limit", [-1, compile_cache.MAX_BYTES])
+def test_a_directory_that_holds_programs_already_takes_more(tmp_path, limit, recwarn):
+    names = ("jax_compilation_cache_dir", "jax_compilation_cache_max_size")
+    threshold = jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    try:
+        for name, value in zip(names, (str(tmp_path), limit), strict=True):
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        jax.jit(lambda x: jnp.cos(x) * 5)(0.5).block_until_ready()
+        before = set(tmp_path.glob("*-cache"))
+        jax.config.update(names[1], -1)
+        compile_cache.use(str(tmp_path))
+        compilation_cache.reset_cache()
+        jax.jit(lambda x: jnp.tan(x) * 7)(0.5).block_until_ready()
+        assert before and set(tmp_path.glob("*-cache")) > before and not recwarn.list
+        assert (jax.config.jax_compilation_cache_max_size == -1) == (limit == -1)
+    finally:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", threshold)
