@@ -181,13 +181,6 @@ def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.where(valid[..., None], flow, 0), valid
 
 
-def write_flo(path: Path, flow: np.ndarray) -> None:
-    """Writes `[H, W, 2]` in Middlebury's format."""
-    height, width = flow.shape[:2]
-    header = np.float32(_FLO_MAGIC).tobytes() + np.array([width, height], "<i4").tobytes()
-    path.write_bytes(header + np.ascontiguousarray(flow, "<f4").tobytes())
-
-
 def _read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
     data = path.read_bytes()
     if len(data) < 12 or np.frombuffer(data[:4], "<f4")[0] != np.float32(_FLO_MAGIC):

@@ -1,13 +1,14 @@
 """Clips whose motion is known from files or from their rendering, or is estimated."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.evaluation.clips.clip import Clip, find_clips, read_flow, write_flo
+from stya2k_jax.evaluation.clips.clip import Clip, find_clips, read_flow
 from stya2k_jax.evaluation.clips.measure import INTERVALS, measure_clip
 from stya2k_jax.evaluation.clips.rendered import DRAWN_PANS, drawn_pans, moving_window, pan
 from stya2k_jax.video.flow import estimate_flow
@@ -37,6 +38,13 @@ def write_clip(folder, names: list[str]) -> None:
 
 def flow_of(move: tuple[int, int]) -> np.ndarray:
     return np.broadcast_to(np.array(move, np.float32), (24, 30, 2))
+
+
+def write_flo(path: Path, flow: np.ndarray) -> None:
+    """Writes `[H, W, 2]` in Middlebury's format."""
+    height, width = flow.shape[:2]
+    header = np.float32(202021.25).tobytes() + np.array([width, height], "<i4").tobytes()
+    path.write_bytes(header + np.ascontiguousarray(flow, "<f4").tobytes())
 
 
 def write_flow(folder, names: list[str]) -> None:
