@@ -6,6 +6,7 @@ import sys
 
 COMMANDS = {  # with the line about each that the list prints
     "stylize": "paint pictures and clips in the style of others",
+    "warm": "compile for common sizes beforehand",
     "train": "train a model, or resume a run",
     "evaluate": "measure models and folders of stylized pictures",
     "demo": "serve a page to try a model in the browser",

@@ -1,15 +1,14 @@
 """Compiled programs on disk, so that the next start need not compile again."""
 
-import hashlib
 import os
-import platform
 import sys
 from pathlib import Path
 
 import jax
 
+from stya2k_jax.files.machine import machine
+
 MAX_BYTES = 2 * 2**30  # beyond, what was used least recently is removed
-_CPU = Path("/proc/cpuinfo")
 
 
 def use(directory: str | None) -> None:
@@ -45,7 +44,7 @@ def default_directory() -> str | None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:  # neither HOME nor an entry in the list of users, as in containers
         return None
-    return str(Path(home) / "stya2k_jax" / "programs" / _machine())
+    return str(Path(home) / "stya2k_jax" / "programs" / machine())
 
 
 def _check_writable(directory: Path) -> None:
@@ -72,14 +71,3 @@ def _say(reason: str) -> None:
         "--compile_cache=DIRECTORY.",
         file=sys.stderr,
     )
-
-
-def _machine() -> str:
-    """Returns a name that two machines share only if they run the same instructions.
-
-    Many machines may share a home directory, and a program compiled for one processor crashes on
-    another.
-    """
-    lines = _CPU.read_text().splitlines() if _CPU.is_file() else [platform.processor()]
-    features = next((line for line in lines if line.startswith("flags")), lines[0])
-    return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:12]}"

@@ -2,9 +2,11 @@
 
 from absl import flags
 
-from stya2k_jax.commands import command_line
+from stya2k_jax.commands import command_line, compile_cache
+from stya2k_jax.demo.painting import DEFAULT_SIZE_PX
 from stya2k_jax.demo.server import listen, serve
 from stya2k_jax.inference.stylizer import Stylizer
+from stya2k_jax.inference.warming import warm_for_any_style
 from stya2k_jax.weights.loading import MINI, load
 
 
@@ -22,8 +24,15 @@ def main() -> None:
         "allow_host", [], "Name under which a proxy or the network asks for the page; repeatable."
     )
 
+    cache = flags.DEFINE_string(
+        "compile_cache", None, "Directory for compiled programs; '' for none; default: ~/.cache."
+    )
+
     def run(_) -> None:
+        compile_cache.use(cache.value)
         with listen(host.value, port.value) as listener:
-            serve(Stylizer(load(checkpoint.value)), listener, hosts.value)
+            stylizer = Stylizer(load(checkpoint.value))
+            programs = warm_for_any_style(stylizer, DEFAULT_SIZE_PX)
+            serve(stylizer, listener, hosts.value, programs)
 
     command_line.run(run)

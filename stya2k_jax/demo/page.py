@@ -1,6 +1,7 @@
 """The demo's page, `build`, and what its button does, `paint`, which knows nothing of pages."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from html import escape
 from typing import Any
 
@@ -8,7 +9,7 @@ from PIL import Image
 
 from stya2k_jax.demo.examples import contents_and_styles
 from stya2k_jax.demo.guard import Uploads
-from stya2k_jax.demo.painting import MAX_ALPHA, SIZES_PX, paint
+from stya2k_jax.demo.painting import DEFAULT_SIZE_PX, MAX_ALPHA, SIZES_PX, paint
 from stya2k_jax.errors import UserError
 from stya2k_jax.inference.stylizer import COLORS
 
@@ -27,7 +28,7 @@ _CSS = """
 """
 
 
-def build(stylizer: Any, uploads: Uploads) -> Any:
+def build(stylizer: Any, uploads: Uploads, programs: Sequence[Future] = ()) -> Any:
     """Lays the page out.
 
     Pictures are painted one at a time; requests wait in a queue, and each is answered to the
@@ -36,6 +37,7 @@ def build(stylizer: Any, uploads: Uploads) -> Any:
     Args:
       stylizer: a `stya2k_jax.Stylizer`.
       uploads: the files that may be painted.
+      programs: that are being compiled; until they are there, the page says so.
 
     Returns:
       `gradio.Blocks`.
@@ -97,6 +99,16 @@ def build(stylizer: Any, uploads: Uploads) -> Any:
             "# StyA2K\nPaints a picture in the style of another one, or in a mixture of up to "
             f"{MAX_STYLES}. Pictures stay on the machine that runs this page."
         )
+        if programs:
+            waiting, timer = gr.Markdown(readiness(programs), elem_id="readiness"), gr.Timer(1)
+            timer.tick(
+                lambda: (readiness(programs), gr.Timer(active=bool(readiness(programs)))),
+                None,
+                [waiting, timer],
+                concurrency_limit=None,
+                show_progress="hidden",
+                api_visibility="private",
+            )
         with gr.Row():
             with gr.Column():
                 content = gr.Image(label="Content", height=300, elem_id="content", **upload)
@@ -142,7 +154,7 @@ def build(stylizer: Any, uploads: Uploads) -> Any:
                     elem_id="alpha",
                 )
                 size_px = gr.Slider(
-                    *(*SIZES_PX, 512),
+                    *(*SIZES_PX, DEFAULT_SIZE_PX),
                     step=64,
                     label="Size",
                     info="Short side in pixels; the first picture of a new size takes longer",
@@ -171,6 +183,17 @@ def build(stylizer: Any, uploads: Uploads) -> Any:
         )
     # Without open routes nobody passes the queue by.
     return page.queue(max_size=MAX_WAITING, api_open=False)
+
+
+def readiness(programs: Sequence[Future]) -> str:
+    """Says how far compiling is, or nothing at its end."""
+    done = sum(program.done() for program in programs)
+    if done == len(programs):
+        return ""
+    return (
+        f"Getting ready: {done} of {len(programs)} programs are compiled. Until then a first "
+        "picture takes a few seconds more."
+    )
 
 
 def look() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from stya2k_jax.pictures.resizing import resize_short_side
 
 MAX_ALPHA = 1.5
 SIZES_PX = (128, 1024)  # smallest and largest short side
+DEFAULT_SIZE_PX = 512
 # Of an upload, whose sender the server does not know.
 MAX_FILE_BYTES = 32 * 2**20
 MAX_PIXELS = 50_000_000

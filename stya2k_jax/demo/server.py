@@ -11,7 +11,8 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +40,12 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(stylizer: Any, listener: socket.socket, allowed_hosts: Iterable[str] = ()) -> None:
+def serve(
+    stylizer: Any,
+    listener: socket.socket,
+    allowed_hosts: Iterable[str] = (),
+    programs: Sequence[Future] = (),
+) -> None:
     """Serves the page until SIGINT or SIGTERM, after which no uploaded file is left.
 
     A picture that is being painted then may end within `_PATIENCE_S` seconds.
@@ -48,6 +54,7 @@ def serve(stylizer: Any, listener: socket.socket, allowed_hosts: Iterable[str] =
       stylizer: a `stya2k_jax.Stylizer`.
       listener: of `listen`.
       allowed_hosts: names beside its own address under which the page may be asked for.
+      programs: that are being compiled; until they are there, the page says so.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it unwinds as Ctrl-C does
     with tempfile.TemporaryDirectory(prefix="stya2k-demo-") as files:
@@ -57,7 +64,9 @@ def serve(stylizer: Any, listener: socket.socket, allowed_hosts: Iterable[str] =
             shutil.rmtree(files, ignore_errors=True)
             os._exit(0)
 
-        server = _server(stylizer, Uploads(files), hosts_of(listener, allowed_hosts), leave)
+        server = _server(
+            stylizer, Uploads(files), hosts_of(listener, allowed_hosts), programs, leave
+        )
         print(f"Open {url_of(listener)} (Ctrl-C ends the demo)", flush=True)
         with suppress(KeyboardInterrupt):  # raised when all is served
             server.run(sockets=[listener])
@@ -72,7 +81,11 @@ def url_of(listener: socket.socket) -> str:
 
 
 def _server(
-    stylizer: Any, uploads: Uploads, hosts: Iterable[str], leave: Callable[[], None]
+    stylizer: Any,
+    uploads: Uploads,
+    hosts: Iterable[str],
+    programs: Sequence[Future],
+    leave: Callable[[], None],
 ) -> Any:
     gradio = require("gradio", "demo", "The demo")
     import uvicorn  # these two come with Gradio
@@ -85,7 +98,7 @@ def _server(
     # Everything that an environment variable could switch on is said.
     app = gradio.mount_gradio_app(
         FastAPI(**undocumented),
-        build(stylizer, uploads),
+        build(stylizer, uploads, programs),
         path="/",
         app_kwargs=undocumented,
         **look(),

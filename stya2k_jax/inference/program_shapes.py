@@ -1,26 +1,30 @@
-"""Which shapes programs are compiled for: few, so that pictures of many sizes share them."""
+"""Which shapes programs are compiled for: few standard ones, so that pictures of many sizes share.
+
+A picture is padded to a shape whose sides are multiples of 64 pixels. So photographs of one camera,
+or of one aspect at one short side, need one program, today and at the next start.
+"""
 
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from stya2k_jax.network.sizes import Size
 
-MULTIPLE_PX = 16  # of a shape's sides, so that every halving in the encoder is exact
+STEP_PX = 64  # of standard sides, up to ...
+_COARSE_PX = 1024  # ... this; from here on the step is a sixteenth of the power of two above
+MULTIPLE_PX = 16  # of any shape's sides, so that every halving in the encoder is exact
 SMALLEST_PADDED_PX = (
     32  # smallest side that may be padded: its features keep two points at every tap
 )
-MOST_SHAPES = 10
+FEW, MOST = 5, 10  # shapes of a plan: as a rule, and where those would pad too much
 _WASTE = 1.25  # a shape this many times as large as a picture is still worth using
-_MOST_COMPARED = 100
-_EXACT = 2  # sizes that get a program of their own while later sizes are unknown
 
 
 class Shapes:
     """The shapes for which programs exist, and the choice of one for a picture.
 
-    A picture whose size is a shape is painted as it is; any other one is padded to a shape. May be
-    used by several threads.
+    May be used by several threads.
     """
 
     def __init__(self, program_px: float):
@@ -33,91 +37,90 @@ class Shapes:
     def choose(self, size: Size) -> Size:
         """Returns the shape in which to paint a picture of this size; makes a new one if need be.
 
-        The first sizes become shapes themselves. Later ones use a shape that is little larger,
-        else make one whose sides are multiples, of 64 pixels at first, of 256 when there are many
-        shapes.
+        That is the smallest of the known shapes that cover it with little padding, else the
+        standard shape around it. With many known shapes, larger ones will do, and new ones are
+        coarser.
         """
+        if min(size) < SMALLEST_PADDED_PX:
+            return size
         with self._lock:
-            if size in self._known or min(size) < SMALLEST_PADDED_PX:
-                return size
             if size not in self._chosen:
                 self._chosen[size] = self._new_choice(size)
             return self._chosen[size]
 
+    def prepare(self, sizes: Iterable[Size], times: int = 1) -> None:
+        """Chooses shapes for pictures that are going to come, each so many times."""
+        with self._lock:
+            new = [s for s in sizes if min(s) >= SMALLEST_PADDED_PX and s not in self._chosen]
+            shapes = plan(new, program_px=self._program_px / max(times, 1))
+            self._known |= shapes
+            for size in set(new):
+                self._chosen[size] = _smallest(shapes, size)
+
     def _new_choice(self, size: Size) -> Size:
-        smallest = min(self._around(size), key=_area, default=None)
-        many = len(self._known) >= MOST_SHAPES
+        smallest = _smallest(self._known, size)
+        many = len(self._known) >= MOST
         if smallest and _area(smallest) <= _area(size) * (2 * _WASTE if many else _WASTE):
             return smallest
-        shape = size
-        if len(self._known) >= _EXACT:
-            shape = _up_to(size, 256 if many else 64)
+        shape = standard_shape(size, coarser=4 if many else 1)
         self._known.add(shape)
         return shape
 
-    def prepare(self, sizes: Iterable[Size]) -> None:
-        """Chooses shapes for pictures that are going to come."""
-        with self._lock:
-            new = [
-                size
-                for size in sizes
-                if size not in self._known and min(size) >= SMALLEST_PADDED_PX
-            ]
-            self._known.update(plan(new, program_px=self._program_px))
-            for size in set(new) - self._known:
-                self._chosen[size] = min(self._around(size), key=_area)
 
-    def _around(self, size: Size) -> list[Size]:
-        return [
-            shape
-            for shape in self._known
-            if all(s >= side and s % MULTIPLE_PX == 0 for s, side in zip(shape, size, strict=True))
-        ]
-
-
-def plan(sizes: Iterable[Size], *, program_px: float, most: int = MOST_SHAPES) -> set[Size]:
+def plan(sizes: Iterable[Size], *, program_px: float) -> set[Size]:
     """Chooses shapes that cover pictures of these sizes with little padding.
 
-    Begins with a shape for each size and unites those two whose union costs least, as long as there
-    are too many or uniting saves more programs than it pads pixels.
+    Begins with one shape around all of them. Adds the standard shape that saves most padding, until
+    the next one saves less than a program costs, or there are enough.
 
     Args:
       sizes: of all pictures, repeated as often as they come.
       program_px: what a shape costs, in padded pixels.
-      most: how many shapes at most.
-
-    Returns:
-      The shapes. One that serves a single size is that size, so that nothing is padded.
     """
-    counts, step = Counter(sizes), MULTIPLE_PX
-    while len(counts) > _MOST_COMPARED:  # every pair is compared, again and again
-        coarser: Counter[Size] = Counter()
-        for size, count in counts.items():
-            coarser[_up_to(size, step)] += count
-        counts, step = coarser, 2 * step
-    groups = list(counts.items())  # a shape, and how many pictures it serves
+    counts = Counter(standard_shape(size) for size in sizes)
+    if not counts:
+        return set()
+    heights, widths = ({size[axis] for size in counts} for axis in (0, 1))
+    candidates = [(height, width) for height in heights for width in widths]
+    chosen = {(max(heights), max(widths))}
+    exact = sum(_area(size) * count for size, count in counts.items())
 
-    def united(a, b):
-        largest = max(a[0][0], b[0][0]), max(a[0][1], b[0][1])
-        return _up_to(largest, MULTIPLE_PX), a[1] + b[1]
+    def used(shapes: set[Size]) -> dict[Size, Size]:
+        return {size: _smallest(shapes, size) for size in counts}
 
-    def added(a, b):
-        both = united(a, b)
-        return both[1] * _area(both[0]) - a[1] * _area(a[0]) - b[1] * _area(b[0])
+    def padded(shapes: set[Size]) -> int:
+        return sum(counts[size] * _area(shape) for size, shape in used(shapes).items())
 
-    while len(groups) > 1:
-        pairs = [(a, b) for i, a in enumerate(groups) for b in groups[:i]]
-        a, b = min(pairs, key=lambda pair: added(*pair))
-        if len(groups) <= most and added(a, b) > program_px:
+    while len(chosen) < MOST:
+        best = min(candidates, key=lambda shape: padded(chosen | {shape}))
+        before, after = padded(chosen), padded(chosen | {best})
+        enough = len(chosen) >= FEW and before <= _WASTE * exact
+        if before - after <= program_px or enough:
             break
-        groups = [group for group in groups if group is not a and group is not b] + [united(a, b)]
-    return {shape for shape, _ in groups}
+        chosen = set(used(chosen | {best}).values())
+    return chosen
 
 
-def _up_to(size: Size, step: int) -> Size:
-    """Rounds both sides up to multiples."""
-    height, width = (-(-side // step) * step for side in size)
-    return height, width
+def standard_shape(size: Size, coarser: int = 1) -> Size:
+    """Rounds both sides up to standard ones, whose steps may be made coarser."""
+
+    def up(side: int) -> int:
+        step = STEP_PX * coarser
+        if side > _COARSE_PX:
+            step *= 1 << (side - 1).bit_length() - _COARSE_PX.bit_length() + 1
+        return -(-side // step) * step
+
+    return up(size[0]), up(size[1])
+
+
+def covers(shape: Size, size: Size) -> bool:
+    """Tells whether a picture of a size can be padded to a shape."""
+    return shape[0] >= size[0] and shape[1] >= size[1]
+
+
+def _smallest(shapes: Iterable[Size], size: Size) -> Any:
+    """Returns the smallest shape that covers a size; None where there is none."""
+    return min((shape for shape in shapes if covers(shape, size)), key=_area, default=None)
 
 
 def _area(size: Size) -> int:

@@ -15,6 +15,7 @@ from stya2k_jax.inference.attention_pictures import attention_pictures, save_att
 from stya2k_jax.inference.contents import subfolder
 from stya2k_jax.inference.style import Style, is_style_file
 from stya2k_jax.inference.stylizer import Stylizer
+from stya2k_jax.network.sizes import Size
 from stya2k_jax.pictures.arrays import write_png
 from stya2k_jax.pictures.names import Pair, by_name, check_apart, short_name
 from stya2k_jax.pictures.reading import Layers, read_layers, upright_size
@@ -92,14 +93,15 @@ def stylize_files(
     styling = styling._replace(paths=list(by_name("styles", styling.paths).values()))
     output.mkdir(parents=True, exist_ok=True)
     failures: dict[Path, str] = {}
-    sizes = (upright_size(path) for path in pictures)
     picture_px = PICTURE_SIZE_PX if content_size is None else content_size
-    stylizer.prepare(resized_size(size, picture_px) for size in sizes if size is not None)
     clip_options: dict[str, Any] = dict(
         batch=FRAMES_AT_ONCE, smoothing=smoothing, size_px=content_size or 0
     )
     count = 1 if styling.blended else len(styling.paths)
-    with tqdm(total=len(pictures) * count, unit="picture", disable=not pictures) as progress:
+    with (
+        tqdm(total=len(pictures) * count, unit="picture", disable=not pictures) as progress,
+        _prepared(stylizer, pictures, picture_px, styling, progress),
+    ):
         for styles in _groups(_encoded(stylizer, styling, failures), STYLES_AT_ONCE):
             for path in pictures:
                 layers = _read(path, picture_px, failures)
@@ -117,6 +119,7 @@ def stylize_files(
                                 show_attention(stylizer, content, style, attention_at, folder)
                             except UserError as error:
                                 failures[folder] = f"{path}: {error}"
+                    progress.set_postfix_str("", refresh=False)
                     progress.update()
             for path in clips:
                 for name, style in styles:
@@ -150,6 +153,32 @@ def show_attention(
     for name in pictures:
         (folder / f"{name}.png").unlink(missing_ok=True)
     save_attention(folder, pictures)
+
+
+@contextmanager
+def _prepared(
+    stylizer: Stylizer, pictures: Sequence[Path], px: int, styling: Styling, progress: tqdm
+) -> Iterator[None]:
+    """Compiles in the background what pictures and styles need, and shows what is compiled."""
+    sources = [path for path in styling.paths if not is_style_file(path)]
+    one_at_a_time = pictures and not styling.blended
+    begun = stylizer.prepare(
+        _sizes(pictures, px),
+        _sizes(sources, styling.size_px) if one_at_a_time else (),
+        block_policy=styling.block_policy,
+        tell=progress.set_postfix_str,
+    )
+    try:
+        yield
+    finally:
+        for program in begun:
+            program.cancel()
+
+
+def _sizes(paths: Iterable[Path], px: int) -> list[Size]:
+    """Returns the sizes to which pictures are resized, of those that can be read."""
+    sizes = [upright_size(path) for path in paths]
+    return [resized_size(size, px) for size in sizes if size is not None]
 
 
 @contextmanager

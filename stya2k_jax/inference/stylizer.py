@@ -1,13 +1,13 @@
 """The public verb: pictures of any kind in, stylized pictures of the same kind out."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import cached_property
 from typing import Any, cast, overload
 
 import jax
 import numpy as np
-from flax import nnx
 from PIL import Image
 
 from stya2k_jax.errors import UserError
@@ -214,12 +214,30 @@ class Stylizer:
         )
         return attention_maps(self.model, as_pixels(content, "content"), seen, position, tap)
 
-    def prepare(self, sizes: Iterable[tuple[int, int]]) -> None:
-        """Chooses the programs for contents of these heights and widths, which are going to come.
+    def prepare(
+        self,
+        contents: Iterable[tuple[int, int]],
+        styles: Iterable[tuple[int, int]] = (),
+        *,
+        block_policy: str = "trained",
+        tell: Callable[[str], None] | None = None,
+    ) -> list[Future]:
+        """Chooses programs for pictures that are going to come, and begins to compile them.
 
-        Without that they are chosen as contents come, with more padding.
+        Without that they are chosen and compiled as pictures come, with more padding.
+
+        Args:
+          contents: heights and widths.
+          styles: heights and widths of styles, which are going to be painted one at a time. Without
+            them nothing is compiled yet.
+          block_policy: as `encode_style` takes it.
+          tell: is called with a sentence before a program is compiled, now or later.
+
+        Returns:
+          A future for each program; nobody need wait for them.
         """
-        self._model.prepare(sizes)
+        self._model.tell = tell
+        return self._model.prepare(contents, styles, block_policy == "balanced")
 
     def pairs(
         self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]
@@ -308,5 +326,5 @@ def _shares(
 def _unpickled(
     architecture: Architecture, arrays: dict[str, np.ndarray], options: dict[str, Any]
 ) -> Stylizer:
-    template = nnx.eval_shape(lambda: StyA2K(architecture, rngs=nnx.Rngs(0)))
+    template = StyA2K(architecture, rngs=None)
     return Stylizer(cast(StyA2K, with_arrays(template, arrays, "the pickled model")), **options)

@@ -16,6 +16,8 @@ import numpy as np
 from flax import nnx
 
 from stya2k_jax.errors import UserError
+from stya2k_jax.inference.program import Program, Tell
+from stya2k_jax.inference.programs import NARROW
 from stya2k_jax.network.architecture import BASELINES, STYLED_TAPS, TAPS
 from stya2k_jax.network.encoder import STAGES
 from stya2k_jax.network.model import StyA2K
@@ -45,9 +47,10 @@ class Window(NamedTuple):
 class Tiles:
     """Runs a model's stages in windows."""
 
-    def __init__(self, model: StyA2K, tile_px: int = TILE_PX):
+    def __init__(self, model: StyA2K, tile_px: int = TILE_PX, tell: Tell | None = None):
         """Takes the model and the side of a window in pixels, a multiple of 64 from 128 on.
 
+        `tell` is called with a sentence before something is compiled.
         Pictures are at least 32 pixels on either side.
         """
         if tile_px % 64 or tile_px < 128:
@@ -59,19 +62,27 @@ class Tiles:
                 "the whole picture; use a smaller picture, or more memory for a whole one."
             )
         self.tile_px = tile_px
-        graph, self._state = nnx.split(model)
+        graph, state = nnx.split(model)
 
-        def program(run: Callable) -> Callable:
-            return jax.jit(lambda state, *arguments: run(nnx.merge(graph, state), *arguments))
+        def program(name: str, run: Callable) -> Program:
+            return Program(
+                f"tile_{name}",
+                lambda state, *arguments: run(nnx.merge(graph, state), *arguments),
+                state,
+                about=model.architecture,
+                quick=model.architecture.width <= NARROW,
+                tell=tell,
+            )
 
-        self._encode = [program(_encoder_stage(i)) for i in range(len(STAGES))]
-        self._attend = {tap: program(_attention(tap)) for tap in STYLED_TAPS}
-        self._decode = [
-            program(lambda m, x, f_cs5, e: m.painter.decoder.from_relu4_1(x, f_cs5, e)),
-            program(lambda m, f_cs3, x, e: m.painter.decoder.from_relu3_1(x, f_cs3, e)),
-            program(lambda m, x, e: m.painter.decoder.from_relu2_1(x, *_doubled(x), e)),
-            program(lambda m, x, e: m.painter.decoder.from_relu1_1(x, *_doubled(x), e)),
-        ]
+        self._encode = [program(f"encode_{i}", _encoder_stage(i)) for i in range(len(STAGES))]
+        self._attend = {tap: program(f"attend_{tap}", _attention(tap)) for tap in STYLED_TAPS}
+        decoder: tuple[Callable, ...] = (
+            lambda m, x, f_cs5, e: m.painter.decoder.from_relu4_1(x, f_cs5, e),
+            lambda m, f_cs3, x, e: m.painter.decoder.from_relu3_1(x, f_cs3, e),
+            lambda m, x, e: m.painter.decoder.from_relu2_1(x, *_doubled(x), e),
+            lambda m, x, e: m.painter.decoder.from_relu1_1(x, *_doubled(x), e),
+        )
+        self._decode = [program(f"decode_{i}", run) for i, run in enumerate(decoder)]
 
     def taps(self, picture: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the taps `[1, h, w, c]` that are styled, of a picture `[1, H, W, 3]`."""
@@ -137,7 +148,7 @@ class Tiles:
                 if shares.shape[1:] != (1, 1):
                     part = _cut(shares[..., None], rows, columns, 1, side)[..., 0]
                 window = _cut(features, rows, columns, 1, side)
-                out = self._attend[tap](self._state, window, own, part, extent, moments)
+                out = self._attend[tap](window, own, part, extent, moments)
                 kept = np.s_[:, rows.first : rows.end, columns.first : columns.end]
                 features[kept] = np.asarray(out)[:, : rows.real, : columns.real]
 
@@ -182,7 +193,7 @@ class Tiles:
         for rows in windows(size[0], side, reach):
             for columns in windows(size[1], side, reach):
                 cut = [_cut(x, rows, columns, scale, side + 2 * reach) for x, scale in inputs]
-                found = program(self._state, *cut, Extent(rows.real, columns.real))
+                found = program(*cut, Extent(rows.real, columns.real))
                 if pending is not None:
                     keep(*pending)
                 pending = rows, columns, found
@@ -213,7 +224,6 @@ def whole_moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _encoder_stage(index: int) -> Callable:
     def run(model: StyA2K, x: jax.Array, extent: Extent) -> dict[str, jax.Array]:
-        x = model.encoder.color(x) if index == 0 else x
         features = [f for _, f in model.encoder.stage(index, x, extent)]
         found = {"tap": features[0]} if TAPS[index] in STYLED_TAPS else {}
         if index < len(STAGES) - 1:

@@ -1,14 +1,16 @@
 """Running a model on arrays of any size: whole where memory allows, else in tiles."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
 
+from stya2k_jax.inference.program import Tell
 from stya2k_jax.inference.program_shapes import SMALLEST_PADDED_PX
-from stya2k_jax.inference.programs import Programs, Shares
+from stya2k_jax.inference.programs import NARROW, Programs, Shares
 from stya2k_jax.inference.tiles import TILE_PX, Tiles
 from stya2k_jax.network.model import StyA2K
 from stya2k_jax.network.sizes import Size, size_of
@@ -21,18 +23,23 @@ class WholeOrTiled:
 
     Attributes:
       programs: the compiled halves, for pictures that are painted whole.
+      tell: is called with a sentence before something is compiled; None: nobody is told.
     """
 
     def __init__(self, model: StyA2K, max_memory: float, tile_px: int | None):
         """Takes what `Stylizer` takes."""
-        narrow = model.architecture.width <= 0.5
-        self.programs = Programs(model)
+        narrow = model.architecture.width <= NARROW
+        self.tell: Tell | None = None
+        self.programs = Programs(model, self._say)
         self._model, self._tile_px = model, tile_px or (256 if narrow else TILE_PX)
         self._whole_px = max_memory / (_BYTES_PER_PX_AT_FULL_WIDTH * model.architecture.width)
 
-    def prepare(self, sizes: Iterable[Size]) -> None:
-        """Chooses programs for contents of these sizes."""
-        self.programs.contents.prepare(size for size in sizes if self._is_whole(size))
+    def prepare(
+        self, contents: Iterable[Size], styles: Iterable[Size], balanced: bool
+    ) -> list[Future]:
+        """Prepares programs as `Programs.prepare` does, for what is painted whole."""
+        contents, styles = (filter(self._is_whole, sizes) for sizes in (contents, styles))
+        return self.programs.prepare(contents, styles, balanced)
 
     def keys(self, picture: np.ndarray, balanced: bool) -> dict:
         """Returns what attention needs of a style, or of a batch of them."""
@@ -79,7 +86,11 @@ class WholeOrTiled:
 
     @cached_property
     def _tiles(self) -> Tiles:
-        return Tiles(self._model, self._tile_px)
+        return Tiles(self._model, self._tile_px, self._say)
+
+    def _say(self, sentence: str) -> None:
+        if self.tell is not None:
+            self.tell(sentence)
 
 
 def _keys_of_one(keys: dict, index: int) -> dict:

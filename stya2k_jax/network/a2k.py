@@ -15,7 +15,7 @@ from flax import nnx
 
 from stya2k_jax.network import attention
 from stya2k_jax.network.blocks import from_blocks, grid_shape, pad_to_blocks, real_points, to_blocks
-from stya2k_jax.network.layers import Conv1x1
+from stya2k_jax.network.layers import Conv1x1, parameter
 from stya2k_jax.network.normalization import Moments, normalize
 from stya2k_jax.network.sizes import Extent
 
@@ -82,7 +82,9 @@ class AllKeys:
 class _Path(nnx.Module):
     """The convolutions every path has: query, key, value and, on the way out, fuse."""
 
-    def __init__(self, channels: int, *, heads: int, block_size: int, dtype: str, rngs: nnx.Rngs):
+    def __init__(
+        self, channels: int, *, heads: int, block_size: int, dtype: str, rngs: nnx.Rngs | None
+    ):
         self.heads, self.block_size = heads, block_size
         conv = partial(Conv1x1, channels, channels, dtype=dtype, rngs=rngs)
         self.query, self.key, self.value, self.fuse = conv(), conv(), conv(), conv()
@@ -120,9 +122,12 @@ class _Path(nnx.Module):
 class DistributedPath(_Path):
     """Distributed attention with its weights (Eq. 7-9); alpha and beta shape the similarity."""
 
-    def __init__(self, channels: int, *, heads: int, block_size: int, dtype: str, rngs: nnx.Rngs):
+    def __init__(
+        self, channels: int, *, heads: int, block_size: int, dtype: str, rngs: nnx.Rngs | None
+    ):
         super().__init__(channels, heads=heads, block_size=block_size, dtype=dtype, rngs=rngs)
-        self.alpha, self.beta = nnx.Param(jnp.ones(())), nnx.Param(jnp.zeros(()))
+        self.alpha = parameter((), jax.nn.initializers.ones, rngs)
+        self.beta = parameter((), jax.nn.initializers.zeros, rngs)
 
     def keys(
         self,
@@ -161,7 +166,7 @@ class ProgressivePath(_Path):
         block_size: int,
         matches: bool = True,
         dtype: str,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         super().__init__(channels, heads=heads, block_size=block_size, dtype=dtype, rngs=rngs)
         self.matches = matches
@@ -250,7 +255,7 @@ class A2K(nnx.Module):
         heads: int = 8,
         variant: str = "full",
         dtype: str = "float32",
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         heads = 1 if variant == "single_head" else heads
         if channels % heads:

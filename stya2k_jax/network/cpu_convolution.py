@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+_CHANNELS_WITHOUT_PACKING = 16
 _CHANNELS_FOR_WINOGRAD = 256  # with fewer, moving the tiles costs more than it saves
 _TILES_FOR_WINOGRAD = 64
 _NUMBERS_FOR_WINOGRAD = 2**25  # of x; the tiles take four times the memory
@@ -19,7 +21,31 @@ _POINTS_PER_CHUNK = 2048  # of the gradient by the kernel: what fits a cache
 @jax.custom_vjp
 def same(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolves with zero padding (`"SAME"`); the kernel's gradient is written by hand."""
+    if kernel.shape[0] == 3 and min(kernel.shape[2:]) < _CHANNELS_WITHOUT_PACKING:
+        return _packed(x, kernel)
     return convolve(x, kernel, "SAME")
+
+
+def _packed(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolves as `same`, four columns of results at a time.
+
+    With few channels, XLA spends its time on moving points. Here a point is moved half as often,
+    for a product that is four times as wide.
+    """
+    b, height, width, _ = x.shape
+    columns, d = 4, kernel.shape[3]
+    kernels = [
+        jnp.pad(kernel, ((0, 0), (i, columns - 1 - i), (0, 0), (0, 0))) for i in range(columns)
+    ]
+    after = 1 + -width % columns
+    y = lax.conv_general_dilated(
+        x,
+        jnp.concatenate(kernels, axis=3),
+        (1, columns),
+        ((1, 1), (1, after)),
+        dimension_numbers=_LAYOUT,
+    )
+    return y.reshape(b, height, -1, d)[:, :, :width]
 
 
 def winograd_pays(x: jax.Array, kernel: jax.Array) -> bool:
@@ -137,8 +163,7 @@ def _over_points(x: jax.Array, gradient: jax.Array) -> jax.Array:
 
 def convolve(x: jax.Array, kernel: jax.Array, padding: str) -> jax.Array:
     """Convolves as XLA does it, with padding `"SAME"` or `"VALID"`."""
-    layout = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=layout)
+    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_LAYOUT)
 
 
 same.defvjp(lambda x, kernel: (same(x, kernel), (x, kernel)), _same_backward)

@@ -14,7 +14,7 @@ from stya2k_jax.network.sizes import Extent
 class Decoder(nnx.Module):
     """Mirrors the encoder: F_cs of relu5_1 and relu4_1 merged, relu3_1 joined on the way up."""
 
-    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
+    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs | None):
         conv = partial(Conv3x3, dtype=architecture.dtype, rngs=rngs)
         c1, c2, c3, c4, _ = map(architecture.channels, TAPS)
         self.merge = conv(c4, c4)

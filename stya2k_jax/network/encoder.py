@@ -38,7 +38,7 @@ class Encoder(nnx.Module):
         *,
         pooling: str = "max",
         dtype: str = "float32",
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         self.pool = {"max": max_pool, "avg": avg_pool}[pooling]
         init = jax.nn.initializers.he_normal()  # keeps a random network's features of one size
@@ -69,7 +69,7 @@ class Encoder(nnx.Module):
         self, image: jax.Array, extent: Extent | None = None
     ) -> Iterator[tuple[str, jax.Array]]:
         """Yields every 3x3 convolution's name and its features after ReLU, in order."""
-        x = self.color(image)
+        x = image
         for i in range(len(STAGES)):
             if i > 0:
                 x, extent = self.pool(x, extent), extent and extent.halved()
@@ -84,11 +84,15 @@ class Encoder(nnx.Module):
 
         Args:
           index: of the stage.
-          x: what goes in, `[b, H, W, c]`: the colors after `color`, or what was pooled before.
+          x: what goes in, `[b, H, W, c]`: the picture, or what was pooled before.
           extent: the real part of x.
         """
         for name in STAGES[index]:
-            x = self.convs[name](x, extent, relu=True)
+            conv = self.convs[name]
+            if name == CONVOLUTIONS[0]:
+                x = conv.after_conv1x1(self.color, x, extent, relu=True)
+            else:
+                x = conv(x, extent, relu=True)
             yield name, x
 
 

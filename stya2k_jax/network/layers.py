@@ -15,6 +15,13 @@ Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
 release_init = jax.nn.initializers.normal(0.02)
 
 
+def parameter(shape: tuple[int, ...], init: Initializer, rngs: nnx.Rngs | None) -> nnx.Param:
+    """Makes a float32 parameter; without `rngs` only its shape, for numbers that are read later."""
+    if rngs is None:
+        return nnx.Param(jax.ShapeDtypeStruct(shape, jnp.float32))
+    return nnx.Param(init(rngs.params(), shape, jnp.float32))
+
+
 class Conv1x1(nnx.Module):
     """A 1x1 convolution with bias: [b, H, W, c] -> [b, H, W, d]; kernel `[c, d]`."""
 
@@ -25,11 +32,11 @@ class Conv1x1(nnx.Module):
         *,
         dtype: str = "float32",
         kernel_init: Initializer = release_init,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         self.dtype = jnp.dtype(dtype)
-        self.kernel = nnx.Param(kernel_init(rngs.params(), (c, d), jnp.float32))
-        self.bias = nnx.Param(jnp.zeros((d,)))
+        self.kernel = parameter((c, d), kernel_init, rngs)
+        self.bias = parameter((d,), jax.nn.initializers.zeros, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Returns `[b, H, W, d]` in the module's dtype."""
@@ -46,17 +53,27 @@ class Conv3x3(nnx.Module):
         *,
         dtype: str = "float32",
         kernel_init: Initializer = release_init,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         self.dtype = jnp.dtype(dtype)
-        self.kernel = nnx.Param(kernel_init(rngs.params(), (3, 3, c, d), jnp.float32))
-        self.bias = nnx.Param(jnp.zeros((d,)))
+        self.kernel = parameter((3, 3, c, d), kernel_init, rngs)
+        self.bias = parameter((d,), jax.nn.initializers.zeros, rngs)
 
     def __call__(
         self, x: jax.Array, extent: Extent | None = None, *, relu: bool = False
     ) -> jax.Array:
         """Returns `[b, H, W, d]` in the module's dtype; of x, only `extent` may be real."""
         x, kernel, bias = _as_dtype(self.dtype, x, self.kernel[...], self.bias[...])
+        return convolution.conv3x3(x, kernel, bias, extent, relu=relu)
+
+    def after_conv1x1(
+        self, first: Conv1x1, x: jax.Array, extent: Extent | None = None, *, relu: bool = False
+    ) -> jax.Array:
+        """Convolves `first(x)`, in one convolution: reflection may as well come before `first`."""
+        kernel, bias = self.kernel[...], self.bias[...]
+        bias = bias + jnp.einsum("c,ijcd->d", first.bias[...], kernel, precision="highest")
+        kernel = jnp.einsum("bc,ijcd->ijbd", first.kernel[...], kernel, precision="highest")
+        x, kernel, bias = _as_dtype(self.dtype, x, kernel, bias)
         return convolution.conv3x3(x, kernel, bias, extent, relu=relu)
 
     def after_upsample(

@@ -23,7 +23,7 @@ class Painter(nnx.Module):
     A baseline has another system's module in the place of A2K.
     """
 
-    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
+    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs | None):
         self.a2k = nnx.Dict({tap: _module(architecture, tap, rngs) for tap in STYLED_TAPS})
         self.decoder = Decoder(architecture, rngs=rngs)
 
@@ -114,7 +114,7 @@ class Painter(nnx.Module):
         return sum(parts) + (1 - shares.sum(axis=0)) * f_c
 
 
-def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs) -> Any:
+def _module(architecture: Architecture, tap: str, rngs: nnx.Rngs | None) -> Any:
     channels = architecture.channels(tap)
     options: dict[str, Any] = dict(dtype=architecture.dtype, rngs=rngs)
     if architecture.variant in baselines.MODULES:
@@ -140,7 +140,7 @@ def _shallower(module: nnx.Module, taps: Taps, tap: str) -> list[jax.Array]:
 
 
 class StyA2K(nnx.Module):
-    """The whole system: a frozen encoder and a painter.
+    """The whole system: a frozen encoder and a painter; without `rngs`, shapes only.
 
     Attributes:
       architecture: sizes and choices.
@@ -148,7 +148,7 @@ class StyA2K(nnx.Module):
       painter: everything that training changes.
     """
 
-    def __init__(self, architecture: Architecture | None = None, *, rngs: nnx.Rngs):
+    def __init__(self, architecture: Architecture | None = None, *, rngs: nnx.Rngs | None):
         self.architecture = architecture = architecture or Architecture()
         self.encoder = Encoder(
             architecture.width, pooling=architecture.pooling, dtype=architecture.dtype, rngs=rngs
@@ -203,29 +203,21 @@ def check_pictures(content: jax.Array, style: jax.Array) -> None:
 
 def new_encoder(architecture: Architecture, seed: int | None = None) -> Encoder:
     """Returns an encoder of this architecture: random from a seed, or shapes only (None)."""
-
-    def make():
-        return Encoder(
-            architecture.width,
-            pooling=architecture.pooling,
-            dtype=architecture.dtype,
-            rngs=nnx.Rngs(seed or 0),
-        )
-
-    return nnx.eval_shape(make) if seed is None else make()
+    return Encoder(
+        architecture.width,
+        pooling=architecture.pooling,
+        dtype=architecture.dtype,
+        rngs=None if seed is None else nnx.Rngs(seed),
+    )
 
 
 def new_painter(architecture: Architecture, seed: int | None = None) -> Painter:
     """Returns a painter of this architecture: fresh from a seed, or shapes only (None)."""
-
-    def make():
-        return Painter(architecture, rngs=nnx.Rngs(seed or 0))
-
-    return nnx.eval_shape(make) if seed is None else make()
+    return Painter(architecture, rngs=None if seed is None else nnx.Rngs(seed))
 
 
 def assemble(architecture: Architecture, encoder: Encoder, painter: Painter) -> StyA2K:
     """Puts an encoder and a painter of one architecture together."""
-    model = nnx.eval_shape(lambda: StyA2K(architecture, rngs=nnx.Rngs(0)))
+    model = StyA2K(architecture, rngs=None)
     model.encoder, model.painter = encoder, painter
     return model

@@ -7,7 +7,6 @@ and v downwards, in pixels.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 
 def warp(picture: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -21,6 +20,8 @@ def warp(picture: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]
       The picture as seen from this frame, float64 `[H, W, c]`, and where that is known: False for
       points that are outside of it.
     """
+    from scipy.ndimage import map_coordinates  # a quarter second, which pictures need not wait
+
     (x, y), inside = _places(flow)
     # Outside any value will do, but it must lie in the picture.
     places = np.where(inside, (y, x), 0)

@@ -79,7 +79,7 @@ def load_model_file(path: Path, **changes: Any) -> StyA2K:
       WeightsError: a damaged file, or another network's.
     """
     arrays, architecture = read_arrays(Path(path), **changes)
-    template = nnx.eval_shape(lambda: StyA2K(architecture, rngs=nnx.Rngs(0)))
+    template = StyA2K(architecture, rngs=None)
     return with_arrays(template, arrays, str(path))
 
 

@@ -37,7 +37,7 @@ def named_arrays(module: nnx.Module) -> dict[str, np.ndarray]:
 
 
 def parameter_shapes(module: nnx.Module) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of `named_arrays`, also of a module made by `nnx.eval_shape`."""
+    """Returns the shapes of `named_arrays`, also of a module that has shapes only."""
     return {name: leaf.shape for name, leaf in named_leaves(nnx.state(module, nnx.Param))}
 
 
@@ -45,7 +45,7 @@ def with_arrays(module: Module, arrays: Mapping[str, np.ndarray], origin: str) -
     """Returns the module holding these parameters, all of them or none.
 
     Args:
-      module: a module, or one made by `nnx.eval_shape`.
+      module: a module; its parameters may be shapes only.
       arrays: as `named_arrays` gives them.
       origin: where they come from, for the message.
 

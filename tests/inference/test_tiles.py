@@ -10,11 +10,12 @@ from functools import cache
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import stya2k_jax.inference.tiles
 from stya2k_jax import Stylizer, UserError
+from stya2k_jax.inference.program import Program
 from stya2k_jax.inference.programs import Programs
 from stya2k_jax.inference.tiles import Tiles, whole_moments, windows
 from stya2k_jax.network.architecture import BASELINES, STYLED_TAPS, Architecture
@@ -58,20 +59,15 @@ def test_windows_keep_every_point_once_and_see_all_it_needs(length, side, reach)
 @cache
 def tiles() -> Tiles:
     """Returns tiles that note the shapes of all arrays of their stages in SEEN."""
-    jit = jax.jit
 
-    def recording_jit(function):
-        run = jit(function)
-
-        def recorded(state, *arguments):
-            out = run(state, *arguments)
+    class Recorded(Program):
+        def __call__(self, *arguments):
+            out = super().__call__(*arguments)
             SEEN.update(x.shape for x in jax.tree.leaves((arguments, out)) if np.ndim(x) > 3)
             return out
 
-        return recorded
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax, "jit", recording_jit)
+        patch.setattr(stya2k_jax.inference.tiles, "Program", Recorded)
         return Tiles(small_model()[0], TILE_PX)
 
 
@@ -200,9 +196,7 @@ def test_moments_of_a_large_map_are_exact():
 
 @pytest.mark.parametrize("variant", [*BASELINES, "no_pa_step1"])
 def test_models_that_need_every_place_at_once_are_refused_with_the_remedy(variant):
-    model = nnx.eval_shape(
-        lambda: StyA2K(Architecture(width=1 / 8, variant=variant), rngs=nnx.Rngs(0))
-    )
+    model = StyA2K(Architecture(width=1 / 8, variant=variant), rngs=None)
     with pytest.raises(UserError, match=f"{variant} cannot .* use a smaller picture, or more mem"):
         Tiles(model)
 

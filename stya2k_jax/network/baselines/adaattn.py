@@ -21,7 +21,7 @@ class AdaAttN(nnx.Module):
     sees_shallower = True
 
     def __init__(
-        self, channels: int, *, channels_seen: int, dtype: str = "float32", rngs: nnx.Rngs
+        self, channels: int, *, channels_seen: int, dtype: str = "float32", rngs: nnx.Rngs | None
     ):
         """Makes the convolutions.
 

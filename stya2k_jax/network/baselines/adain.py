@@ -11,7 +11,7 @@ class AdaIN(nnx.Module):
 
     sees_shallower = False
 
-    def __init__(self, channels: int, *, dtype: str = "float32", rngs: nnx.Rngs):
+    def __init__(self, channels: int, *, dtype: str = "float32", rngs: nnx.Rngs | None):
         del channels, dtype, rngs  # which modules with parameters need
 
     def keys(self, f_s: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -15,7 +15,7 @@ class SANet(nnx.Module):
 
     sees_shallower = False
 
-    def __init__(self, channels: int, *, dtype: str = "float32", rngs: nnx.Rngs):
+    def __init__(self, channels: int, *, dtype: str = "float32", rngs: nnx.Rngs | None):
         conv = partial(Conv1x1, channels, channels, dtype=dtype, rngs=rngs)
         self.query, self.key, self.value, self.out = conv(), conv(), conv(), conv()
 
