@@ -48,11 +48,18 @@ class Shapes:
                 self._chosen[size] = self._new_choice(size)
             return self._chosen[size]
 
-    def prepare(self, sizes: Iterable[Size], times: int = 1) -> None:
-        """Chooses shapes for pictures that are going to come, each so many times."""
+    def prepare(self, sizes: Iterable[Size], times: int = 1, apart: bool = False) -> None:
+        """Chooses shapes for pictures that are going to come.
+
+        Args:
+          sizes: of the pictures.
+          times: how often each of them comes.
+          apart: the standard shape for each of them, instead of few shapes for all.
+        """
         with self._lock:
             new = [s for s in sizes if min(s) >= SMALLEST_PADDED_PX and s not in self._chosen]
-            shapes = plan(new, program_px=self._program_px / max(times, 1))
+            program_px = self._program_px / max(times, 1)
+            shapes = set(map(standard_shape, new)) if apart else plan(new, program_px=program_px)
             self._known |= shapes
             for size in set(new):
                 self._chosen[size] = _smallest(shapes, size)

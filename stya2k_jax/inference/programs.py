@@ -70,7 +70,11 @@ class Programs:
         )
 
     def prepare(
-        self, contents: Iterable[Size], styles: Iterable[Size] = (), balanced: bool = False
+        self,
+        contents: Iterable[Size],
+        styles: Iterable[Size] = (),
+        balanced: bool = False,
+        apart: bool = False,
     ) -> list[Future]:
         """Chooses shapes for pictures that are going to come, and begins to compile for them.
 
@@ -79,6 +83,7 @@ class Programs:
           styles: sizes of styles that are going to be painted, each by itself. Without them nothing
             is compiled yet.
           balanced: as `style_keys` takes it.
+          apart: as `Shapes.prepare` takes it.
 
         Returns:
           A future for each program.
@@ -86,8 +91,8 @@ class Programs:
         if not self.may_pad:
             return []
         contents, styles = list(contents), list(dict.fromkeys(styles))
-        self.contents.prepare(contents, times=len(styles))
-        self.styles.prepare(styles)
+        self.contents.prepare(contents, len(styles), apart)
+        self.styles.prepare(styles, apart=apart)
         if len(styles) > 1:
             self._unite_keys(styles, balanced)
         encoders = [self._style_program(size, balanced) for size in styles]

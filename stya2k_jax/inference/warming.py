@@ -10,7 +10,7 @@ ASPECTS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9)  # of photographs and screens
 _STYLE_ASPECTS = (1.0, 4 / 3)  # whose keys have as many blocks as those of nearly all paintings
 
 
-def common_sizes(short_px: int, aspects: Sequence[float] = ASPECTS) -> list[Size]:
+def common_sizes(short_px: int, aspects: Sequence[float]) -> list[Size]:
     """Returns heights and widths of pictures of common aspects, across and upright."""
     across = [(short_px, round(short_px * aspect)) for aspect in aspects]
     return list(dict.fromkeys([*across, *((width, height) for height, width in across)]))
@@ -29,11 +29,12 @@ def warm(
     Returns:
       A future for each program; some may be of one program.
     """
-    sizes = common_sizes(short_px)
-    begun = [future for style in sizes for future in stylizer.prepare((), [style], tell=tell)]
-    for style in common_sizes(short_px, _STYLE_ASPECTS)[:2]:
-        for content in sizes:
-            begun += stylizer.prepare([content], [style], tell=tell)
+    sizes = common_sizes(short_px, ASPECTS)
+    across = common_sizes(short_px, _STYLE_ASPECTS)[: len(_STYLE_ASPECTS)]
+    begun = []
+    for style in (*across, *(size for size in sizes if size not in across)):
+        contents = sizes if style in across else ()
+        begun += stylizer.prepare(contents, [style], apart=True, tell=tell)
     return begun
 
 
@@ -44,7 +45,4 @@ def warm_for_any_style(stylizer: Stylizer, short_px: int) -> list[Future]:
     longer, and no program is compiled for each kind of style. Arguments as `warm`.
     """
     sizes = common_sizes(short_px, (*ASPECTS, 2.0))
-    begun = stylizer.prepare((), sizes)
-    for content in sizes:
-        begun += stylizer.prepare([content], sizes[:1])
-    return begun
+    return stylizer.prepare(sizes, sizes, apart=True)
