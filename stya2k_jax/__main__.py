@@ -13,6 +13,8 @@ COMMANDS = {  # with the line about each that the list prints
     "convert-lpips": "join published LPIPS weights into one file",
     "export": "write a model as StableHLO or ONNX programs",
     "prepare": "pack training pictures into array records",
+    "styles": "list the pictures that the project draws itself",
+    "info": "show versions, devices, models and the cache",
     "pack": "write a model as one file",
     "showcase": "write the page of `make demo`",
     "study": "sum the votes of a preference study",
@@ -28,7 +30,8 @@ def main() -> None:
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
-        sys.exit(f"error: there is no command {name!r}.{meant}\n\n{_listed()}")
+        print(f"error: there is no command {name!r}.{meant}\n\n{_listed()}", file=sys.stderr)
+        sys.exit(2)
     command = importlib.import_module(f"stya2k_jax.commands.{name.replace('-', '_')}")
     sys.argv = [f"stya2k {name}", *rest]
     sys.modules["__main__"].__doc__ = command.__doc__  # absl prints it above the flags
@@ -38,7 +41,7 @@ def main() -> None:
 def _listed() -> str:
     lines = "\n".join(f"  {name:14} {line}" for name, line in COMMANDS.items())
     return (
-        "usage: stya2k COMMAND --flag=value …\n\n"
+        "usage: stya2k COMMAND [FILE …] [--flag=value …]\n\n"
         f"{lines}\n\n`stya2k COMMAND --help` lists the flags of a command."
     )
 

@@ -59,7 +59,7 @@ def main() -> None:
     try:
         sys.argv = with_config_file(sys.argv)
     except UserError as error:
-        sys.exit(command_line.complain(str(error)))
+        sys.exit(command_line.complain(str(error), command_line.WRONG_USAGE))
 
     def run(_) -> None:
         # Heavy: only once the flags are known to be right.

@@ -22,7 +22,7 @@ def test_without_a_command_the_list_is_printed(arguments):
     done = run_command("-m", "stya2k_jax", *arguments)
     assert done.returncode == 0 and not done.stderr
     first, _, *lines = done.stdout.splitlines()
-    assert first == "usage: stya2k COMMAND --flag=value …"
+    assert first == "usage: stya2k COMMAND [FILE …] [--flag=value …]"
     assert [line.split()[0] for line in lines[: len(COMMANDS)]] == list(COMMANDS)
     assert [line[17:] for line in lines[: len(COMMANDS)]] == list(COMMANDS.values())
 
@@ -32,14 +32,14 @@ def test_without_a_command_the_list_is_printed(arguments):
 )
 def test_a_misspelt_command_is_refused_with_the_one_that_was_meant(typed, meant):
     done = run_command("-m", "stya2k_jax", typed, "--content=a.png")
-    assert done.returncode == 1 and not done.stdout
+    assert done.returncode == 2 and not done.stdout
     message = f"error: there is no command {typed!r}. Did you mean {meant!r}?"
     assert done.stderr.splitlines()[0] == message and "  stylize " in done.stderr
 
 
 def test_a_command_like_no_other_is_refused_with_the_list():
     done = run_command("-m", "stya2k_jax", "xyz")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: there is no command 'xyz'.\n\nusage: stya2k COMMAND")
 
 
