@@ -1,4 +1,4 @@
-"""The command `convert_vgg.py`, also `stya2k convert`: PyTorch weights to ours and back."""
+"""Converts PyTorch weights to ours and back; in a checkout also `python convert_vgg.py`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The command `evaluate.py`, also `stya2k evaluate`."""
+"""Measures models and folders of stylized pictures; in a checkout also `python evaluate.py`."""
 
 import sys
 from pathlib import Path

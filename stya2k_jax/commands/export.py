@@ -1,4 +1,4 @@
-"""The command `stya2k export`: a model as programs for other runtimes."""
+"""Writes a model as programs for other runtimes."""
 
 import re
 from pathlib import Path

@@ -1,7 +1,8 @@
 """Paints pictures and clips in the style of others: `stya2k stylize photo.jpg painting.jpg`.
 
-Contents come first, the style last. With --style all arguments are contents, with --content all are
-styles. Each is a file, a folder, - (the input) or drawn:NAME (`stya2k styles` lists the names).
+Contents come first, the style last, as with `cp`. With `--style` all arguments are contents, with
+`--content` all are styles. Each is a file, a folder, `-` (the input), or `drawn:NAME` for a picture
+that the project draws (`stya2k styles` lists them).
 """
 
 import sys

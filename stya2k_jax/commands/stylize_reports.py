@@ -33,6 +33,6 @@ def put_on_sheet(sheet: ContactSheet, result: Result) -> None:
         return  # a clip
     content, painted, style = result.shown
     row, column = str(result.content), "\n".join(map(str, result.styles))
-    sheet.row(row, result.pair.content, content)
-    sheet.column(column, result.pair.style, [picture[0] for picture in style.pictures])
+    sheet.head_row(row, result.pair.content, content)
+    sheet.head_column(column, result.pair.style, [picture[0] for picture in style.pictures])
     sheet.put(row, column, painted)

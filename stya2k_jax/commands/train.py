@@ -1,4 +1,4 @@
-"""The command `train.py`, also `stya2k train`."""
+"""Trains a model by a recipe, or goes on with a run; in a checkout also `python train.py`."""
 
 import logging
 import os

@@ -1,6 +1,6 @@
-"""Many pictures in one: rows and columns, with the sources and their names along the edges."""
+"""Many pictures in one: rows and columns, with sources and names along the edges."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +15,19 @@ _NAME_PX = 20  # height of a line with a name
 _INK, _PAPER = (60, 60, 60), (255, 255, 255)
 
 
-class _Cell(NamedTuple):
+class _Edge(NamedTuple):
+    """The head of a row or column; both parts may be empty."""
+
     picture: Image.Image
     name: str
 
+    @property
+    def height(self) -> int:
+        return self.picture.height + (_NAME_PX if self.name else 0)
+
 
 class ContactSheet:
-    """Small copies of results, in a row for each content and a column for each style.
+    """Small copies of pictures in rows and columns, such as contents and styles.
 
     Rows and columns are in the order in which they were first used.
     """
@@ -29,26 +35,24 @@ class ContactSheet:
     def __init__(self, cell_px: int = CELL_PX):
         """Takes the side in pixels that no copy exceeds."""
         self._cell_px = cell_px
-        self._rows: dict[str, _Cell] = {}
-        self._columns: dict[str, _Cell] = {}
+        self._rows: dict[str, _Edge] = {}
+        self._columns: dict[str, _Edge] = {}
         self._inner: dict[tuple[str, str], Image.Image] = {}
 
     def __len__(self) -> int:
-        """Returns how many results there are."""
+        """Returns how many pictures there are, not counting the edges."""
         return len(self._inner)
 
-    def row(self, key: str, name: str, picture: np.ndarray) -> None:
-        """Names a row and puts its source, uint8 `[H, W, 3]`, at its left."""
-        if key not in self._rows:
-            self._rows[key] = _Cell(self._small(picture), name)
+    def head_row(self, key: str, name: str, picture: np.ndarray) -> None:
+        """Puts a name and a picture, uint8 `[H, W, 3]`, at the left of a row, if it has none."""
+        self._rows.setdefault(key, _Edge(self._small(picture), name))
 
-    def column(self, key: str, name: str, pictures: Sequence[np.ndarray]) -> None:
-        """Names a column and puts its source on top; several pictures are a blend."""
-        if key not in self._columns:
-            self._columns[key] = _Cell(self._small(_side_by_side(pictures)), name)
+    def head_column(self, key: str, name: str, pictures: Sequence[np.ndarray]) -> None:
+        """Puts a name and a picture on top of a column, if it has none; several are a blend."""
+        self._columns.setdefault(key, _Edge(self._small(_side_by_side(pictures)), name))
 
     def put(self, row: str, column: str, picture: np.ndarray) -> None:
-        """Puts a result, uint8 `[H, W, 3]`, where a row and a column meet.
+        """Puts a picture, uint8 `[H, W, 3]`, where a row and a column meet.
 
         Raises:
           UserError: there are `MOST_CELLS` already.
@@ -57,38 +61,32 @@ class ContactSheet:
             raise UserError(
                 f"A sheet holds at most {MOST_CELLS} pictures; give fewer contents or styles."
             )
+        self._rows.setdefault(row, _Edge(Image.new("RGB", (0, 0)), ""))
+        self._columns.setdefault(column, _Edge(Image.new("RGB", (0, 0)), ""))
         self._inner[row, column] = self._small(picture)
 
     def image(self) -> Image.Image:
         """Returns the sheet, RGB on white; where nothing was put, it is empty."""
-        tops, lefts = list(self._columns.values()), list(self._rows.values())
-        left_px = max((cell.picture.width for cell in lefts), default=0)
-        widths = [
-            max(
-                [self._columns[key].picture.width]
-                + [image.width for (_, column), image in self._inner.items() if column == key]
-            )
-            for key in self._columns
-        ]
-        heights = [
-            max(
-                [self._rows[key].picture.height + _NAME_PX]
-                + [image.height for (row, _), image in self._inner.items() if row == key]
-            )
-            for key in self._rows
-        ]
-        top_px = max((cell.picture.height for cell in tops), default=0) + _NAME_PX
-        xs, ys = _places([left_px, *widths]), _places([top_px, *heights])
-        sheet = Image.new("RGB", (xs[-1], ys[-1]), _PAPER)
-        for x, width, cell in zip(xs[1:], widths, tops, strict=False):
-            sheet.paste(cell.picture, (x, ys[1] - _GAP_PX - _NAME_PX - cell.picture.height))
-            _write(sheet, cell.name, x, ys[1] - _GAP_PX - _NAME_PX, width)
-        for y, cell in zip(ys[1:], lefts, strict=False):
-            sheet.paste(cell.picture, (xs[0], y))
-            _write(sheet, cell.name, xs[0], y + cell.picture.height, left_px)
+        tops, lefts = self._columns, self._rows
+        widths = {key: edge.picture.width for key, edge in tops.items()}
+        heights = {key: edge.height for key, edge in lefts.items()}
         for (row, column), image in self._inner.items():
-            at = list(self._columns).index(column), list(self._rows).index(row)
-            sheet.paste(image, (xs[1 + at[0]], ys[1 + at[1]]))
+            widths[column] = max(widths[column], image.width)
+            heights[row] = max(heights[row], image.height)
+        left_px = max((edge.picture.width for edge in lefts.values()), default=0)
+        top_px = max((edge.height for edge in tops.values()), default=0)
+        xs, right = _places(left_px, widths)
+        ys, bottom = _places(top_px, heights)
+        sheet = Image.new("RGB", (right, bottom), _PAPER)
+        for key, edge in tops.items():  # the names are on one line
+            line = _GAP_PX + top_px - _NAME_PX if edge.name else _GAP_PX + top_px
+            sheet.paste(edge.picture, (xs[key], line - edge.picture.height))
+            _write(sheet, edge.name, xs[key], line, widths[key])
+        for key, edge in lefts.items():
+            sheet.paste(edge.picture, (_GAP_PX, ys[key]))
+            _write(sheet, edge.name, _GAP_PX, ys[key] + edge.picture.height, left_px)
+        for (row, column), image in self._inner.items():
+            sheet.paste(image, (xs[column], ys[row]))
         return sheet
 
     def _small(self, picture: np.ndarray) -> Image.Image:
@@ -111,10 +109,14 @@ def _side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(strips, axis=1)
 
 
-def _places(sizes_px: Sequence[int]) -> list[int]:
-    """Returns where things of these sizes begin, with gaps between, and where all of them end."""
-    starts = np.cumsum([_GAP_PX, *(size + _GAP_PX if size else 0 for size in sizes_px)])
-    return [int(start) for start in starts]
+def _places(edge_px: int, sizes_px: Mapping[str, int]) -> tuple[dict[str, int], int]:
+    """Returns where things of these sizes begin behind an edge, with gaps, and where all end."""
+    at = _GAP_PX + (edge_px + _GAP_PX if edge_px else 0)
+    starts = {}
+    for key, size in sizes_px.items():
+        starts[key] = at
+        at += size + _GAP_PX
+    return starts, at
 
 
 def _write(sheet: Image.Image, name: str, x: int, y: int, width_px: int) -> None:
