@@ -17,33 +17,34 @@ from stya2k_jax.files.atomic import write_whole
 PREFACE = """\
 # The command line
 
-Every command and every flag, for looking up. `make manual` writes this page from the commands themselves.
+Every command and every flag, for looking up. `make manual` writes this page from the commands.
 
 ```text
 stya2k COMMAND [FILE …] [--flag=value …]
 ```
 
-`stya2k` alone lists the commands, `stya2k COMMAND --help` the flags of one. `python -m stya2k_jax` is the same.
+`stya2k` alone lists the commands, `stya2k COMMAND --help` the flags of one. `python -m stya2k_jax`
+is the same as `stya2k`.
 
-- `--flag=value` and `--flag value` are the same. Flags that are on or off are given as `--json` and `--nojson`. Arguments
-  without a flag may stand before, between and after flags. After `--` everything is an argument.
-- A file whose name begins with `-` is given as `./-name`.
-- Results and errors: results are named on the standard output. Errors, warnings and progress go to the standard error.
-- A file of results is written whole or not at all.
+- `--flag=value` and `--flag value` are the same. What is on or off is given as `--json` or
+  `--nojson`.
+- Arguments without a flag may stand before, between and after flags. Behind `--` everything is an
+  argument. A file whose name begins with `-` is given as `./-name`.
+- Results are named on the standard output. Errors, warnings and progress go to the standard error.
+- Pictures and other files are written whole or not at all.
 
 | exit code | meaning |
 |---|---|
 | 0 | all is done |
-| 1 | something could not be done, and what it is has been said; of many files the others are done |
+| 1 | something could not be done; each reason has been said, and of many files the rest is done |
 | 2 | the command line is wrong, and nothing has been done |
 | 130 | stopped by Ctrl-C |
 
 | environment variable | meaning |
 |---|---|
-| `XDG_CACHE_HOME` | where compiled programs are kept, in `stya2k_jax/programs`; default: `~/.cache` |
+| `XDG_CACHE_HOME` | compiled programs are kept in its folder `stya2k_jax`; default: `~/.cache` |
 | `JAX_COMPILATION_CACHE_DIR` | another folder for them |
 | `JAX_PLATFORMS` | `cpu` leaves a GPU alone |
-| `CUDA_VISIBLE_DEVICES` | which GPUs are used |
 """
 _PLACEHOLDERS = {  # of a value, by the type of the flag
     "string": "TEXT",
@@ -80,10 +81,10 @@ def manual_of(command: str) -> Manual:
 
     with patch.object(command_line, "run", run):
         module.main()
-    # A flag of two names is listed twice.
-    defined = {flags.FLAGS[name].name: flags.FLAGS[name] for name in set(flags.FLAGS) - before}
-    for flag in defined.values():
-        delattr(flags.FLAGS, flag.name)
+    names = set(flags.FLAGS) - before
+    defined = {flags.FLAGS[name].name: flags.FLAGS[name] for name in names}  # some have two names
+    for name in names:
+        delattr(flags.FLAGS, name)
     [arguments] = given
     listed = sorted(defined.values(), key=lambda flag: flag.name)
     return Manual(arguments, (module.__doc__ or "").strip(), listed)
@@ -118,6 +119,8 @@ def _meaning(flag: flags.Flag) -> str:
     text = " ".join(str(flag.help).split())
     text = re.sub(r"^<.*?>: |; repeat this option to specify a list of values", "", text)  # absl's
     parts = [text]
+    if flag.flag_type().startswith("multi") and "repeat" not in text:
+        parts.append("May be repeated.")
     choices = getattr(flag.parser, "enum_values", None)
     if choices:
         parts.append(f"One of {', '.join(choices)}.")
