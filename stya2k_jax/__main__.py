@@ -4,21 +4,7 @@ import difflib
 import importlib
 import sys
 
-COMMANDS = {  # with the line about each that the list prints
-    "stylize": "paint pictures and clips in the style of others",
-    "train": "train a model, or resume a run",
-    "evaluate": "measure models and folders of stylized pictures",
-    "demo": "serve a page to try a model in the browser",
-    "convert": "convert PyTorch weights to ours and back",
-    "convert-lpips": "join published LPIPS weights into one file",
-    "export": "write a model as StableHLO or ONNX programs",
-    "prepare": "pack training pictures into array records",
-    "styles": "list the pictures that the project draws itself",
-    "info": "show versions, devices, models and the cache",
-    "pack": "write a model as one file",
-    "showcase": "write the page of `make demo`",
-    "study": "sum the votes of a preference study",
-}
+from stya2k_jax.commands import COMMANDS
 
 
 def main() -> None:

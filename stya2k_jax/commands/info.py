@@ -33,7 +33,7 @@ def main() -> None:
     as_json = flags.DEFINE_bool("json", False, "Print one line of JSON.")
 
     def run(_: Sequence[str]) -> None:
-        found = {name: _tried(look) for name, look in LOOKS.items()}
+        found = {name: tried(look) for name, look in LOOKS.items()}
         if as_json.value:
             print(json.dumps(found))
             return
@@ -94,6 +94,15 @@ def cache() -> dict[str, Any] | str:
     return dict(folder=folder, programs=len(sizes), bytes=sum(sizes))
 
 
+def tried(look: Callable[[], Any]) -> Any:
+    """Returns what there is to see, or the reason why it cannot be seen."""
+    try:
+        return look()
+    except Exception as error:  # of a driver or a damaged installation, which are to be shown
+        reason = " ".join(str(error).split()) or "no reason given"
+        return f"unknown ({type(error).__name__}: {reason})"
+
+
 LOOKS: dict[str, Callable[[], Any]] = {
     "versions": versions,
     "system": lambda: f"{platform.platform()}, {os.cpu_count()} cores, {sys.executable}",
@@ -102,14 +111,6 @@ LOOKS: dict[str, Callable[[], Any]] = {
     "extras": extras,
     "cache": cache,
 }
-
-
-def _tried(look: Callable[[], Any]) -> Any:
-    try:
-        return look()
-    except Exception as error:  # of a driver or a damaged installation, which are to be shown
-        reason = " ".join(str(error).split()) or "no reason given"
-        return f"unknown ({type(error).__name__}: {reason})"
 
 
 def _version(package: str) -> str:

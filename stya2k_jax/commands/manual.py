@@ -10,8 +10,7 @@ from unittest.mock import patch
 
 from absl import flags
 
-from stya2k_jax.__main__ import COMMANDS
-from stya2k_jax.commands import command_line
+from stya2k_jax.commands import COMMANDS, command_line
 from stya2k_jax.files.atomic import write_whole
 
 PREFACE = """\

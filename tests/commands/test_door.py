@@ -5,11 +5,14 @@ import sys
 
 import pytest
 
-from stya2k_jax.__main__ import COMMANDS
+from stya2k_jax.commands import COMMANDS
 from tests.support.commands import run_command
 from tests.support.paths import ROOT
 
-NO_COMMANDS = {"command_line", "compile_cache", "config_files", "time_model", "__init__"}
+NO_COMMANDS = {
+    *("command_line", "compile_cache", "config_files", "manual", "time_model", "__init__"),
+    *("stylize_arguments", "stylize_reports"),
+}
 
 
 def test_every_command_is_listed_and_every_listed_command_is_there():

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stya2k_jax.__main__ import COMMANDS
+from stya2k_jax.commands import COMMANDS
 from tests.support.commands import run_command
 from tests.support.documentation import PAGES, blocks, commands, furnish, prose
 from tests.support.paths import ROOT
