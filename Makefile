@@ -12,7 +12,7 @@ MINI := runs/mini
 VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
 PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
 
-.PHONY: demo train-mini ablations test parity faults outside check format manual clean
+.PHONY: demo train-mini ablations test parity faults outside check format manual notebooks clean
 
 demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
@@ -67,6 +67,10 @@ format: $(VENV)/installed-test
 # Writes docs/cli.md from the flags of all commands; the tests compare.
 manual: $(VENV)/installed
 	$(RUN) -m stya2k_jax.commands.manual docs/cli.md
+
+# Runs the notebooks of examples/ and keeps what they show.
+notebooks: $(VENV)/installed-test
+	$(RUN) -m tests.support.notebooks examples/*.ipynb
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info
