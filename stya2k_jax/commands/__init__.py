@@ -1,6 +1,7 @@
 """The commands of `stya2k`, one file each.
 
-Read stylize, train, evaluate; then command_line and compile_cache, which they share.
+Read stylize with stylize_arguments and stylize_reports, train, evaluate; then command_line and
+compile_cache, which they share, and manual, which writes docs/cli.md.
 """
 
 import os

@@ -25,7 +25,7 @@ stya2k COMMAND [FILE …] [--flag=value …]
 `stya2k` alone lists the commands, `stya2k COMMAND --help` the flags of one. `python -m stya2k_jax`
 is the same as `stya2k`.
 
-- `--flag=value` and `--flag value` are the same. What is on or off is given as `--json` or
+- `--alpha=0.5` and `--alpha 0.5` are the same. What is on or off is given as `--json` or
   `--nojson`.
 - Arguments without a flag may stand before, between and after flags. Behind `--` everything is an
   argument. A file whose name begins with `-` is given as `./-name`.

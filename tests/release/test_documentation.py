@@ -59,6 +59,8 @@ RULES = [
     Rule(r"showcase", SLOW, ["--size=32"]),
     Rule(r"export.*--format=onnx", SLOW, modules=["jax2onnx", "onnxruntime"]),
     Rule(r"export", SLOW),
+    Rule(r"stylize -( |$)", CHECKED),  # pipes: tests/commands/test_stylize.py
+    Rule(r"styles|info", RUN),
     Rule(r"stylize.*(clip\.mp4|FRAMES)", RUN, SMALL_PICTURES, modules=["av", "cv2"]),
     Rule(r"stylize.*--checkpoint|stylize.*--(mask|style_int|save_att)", SLOW, SMALL_PICTURES),
     Rule(r"stylize", RUN, SMALL_PICTURES),
@@ -139,6 +141,9 @@ def check(command: list[str], sandbox: Path, treatment: str, place: str) -> None
     if head == "pip":
         check_pip(rest)
         return
+    if head == "docker":
+        check_docker(rest, place)
+        return
     if head == "make":
         for started in commands(dry_run(rest)):
             check(started, sandbox, treatment, place)
@@ -215,6 +220,16 @@ def check_pip(arguments: Sequence[str]) -> None:
         elif found[1]:
             extras = set(found[1].split(","))
             assert extras <= set(project["optional-dependencies"]), word
+
+
+def check_docker(arguments: Sequence[str], place: str) -> None:
+    """Checks what a container is asked to run; tests/release/test_dockerfile.py knows the image."""
+    action, *rest = arguments
+    assert action in ("build", "run"), place
+    command = rest[rest.index("stya2k") + 1 :] if action == "run" else []
+    if command:
+        done = run_command("-m", "stya2k_jax", *command, "--only_check_args")
+        assert done.returncode == 0, f"{place}: {done.stderr}"
 
 
 def check_benchmark(module: str, flags: Sequence[str]) -> None:
