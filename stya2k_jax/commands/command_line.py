@@ -39,7 +39,6 @@ def run(main: Callable[[Sequence[str]], int | None], arguments: str = "") -> Non
     # `--help` shows the flags of the script, but they are defined in the module that it calls.
     for flag in flags.FLAGS.get_key_flags_for_module(main.__module__):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    flags.FLAGS.set_gnu_getopt(bool(arguments))
     app.run(partial(_guarded, main, bool(arguments)), flags_parser=_parse)
 
 
