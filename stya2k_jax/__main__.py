@@ -13,13 +13,16 @@ def main() -> None:
     if name in ("help", "-h", "--help", "--helpfull"):
         print(_listed())
         return
+    if name in ("--version", "-V"):
+        print(f"stya2k-jax {importlib.import_module('stya2k_jax.commands.info').version()}")
+        return
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         print(f"error: there is no command {name!r}.{meant}\n\n{_listed()}", file=sys.stderr)
         sys.exit(2)
     command = importlib.import_module(f"stya2k_jax.commands.{name.replace('-', '_')}")
-    sys.argv = [f"stya2k {name}", *rest]
+    sys.argv = [f"stya2k {name}", *("--help" if word == "-h" else word for word in rest)]
     sys.modules["__main__"].__doc__ = command.__doc__  # absl prints it above the flags
     command.main()
 

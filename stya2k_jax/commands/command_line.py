@@ -45,6 +45,8 @@ def run(main: Callable[[Sequence[str]], int | None], arguments: str = "") -> Non
 def _parse(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
+    except SystemExit:  # absl has shown what --help asks for, and calls that a failure
+        sys.exit(0)
     except flags.Error as error:
         # ml_collections turns an error of a config file into the text of its traceback.
         name, _, message = str(error).rstrip().rpartition("\n")[2].partition(": ")

@@ -22,8 +22,8 @@ Every command and every flag, for looking up. `make manual` writes this page fro
 stya2k COMMAND [FILE …] [--flag=value …]
 ```
 
-`stya2k` alone lists the commands, `stya2k COMMAND --help` the flags of one. `python -m stya2k_jax`
-is the same as `stya2k`.
+`stya2k` alone lists the commands, `stya2k COMMAND --help` (or `-h`) the flags of one; `--version`
+tells the version. `python -m stya2k_jax` is the same as `stya2k`.
 
 - `--alpha=0.5` and `--alpha 0.5` are the same. What is on or off is given as `--json` or
   `--nojson`.

@@ -209,6 +209,8 @@ def _noted(target: Path, failures: dict[Path, str]) -> Iterator[None]:
         raise
     except UnwritableError as error:
         failures[target] = f"{target} cannot be written: {error}"
+    except FileExistsError as error:  # a file where a folder is to be made
+        failures[target] = f"{target} cannot be written: {error.filename} is not a folder."
     except OSError as error:
         failures[target] = f"{target} cannot be written: {error.strerror or error}."
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -49,8 +50,21 @@ def test_a_command_like_no_other_is_refused_with_the_list():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_flags_of_a_command_are_listed_under_its_name(name):
     done = run_command("-m", "stya2k_jax", name, "--help")
-    assert not done.stderr and "\nstya2k " + name in "\n" + done.stdout.replace(":\n", "\n")
+    assert (
+        done.returncode == 0
+        and not done.stderr
+        and "\nstya2k " + name in "\n" + done.stdout.replace(":\n", "\n")
+    )
     assert "  --" in done.stdout
+
+
+def test_short_help_and_the_version_are_there():
+    long, short = (run_command("-m", "stya2k_jax", "styles", flag) for flag in ("--help", "-h"))
+    assert short.stdout == long.stdout and short.returncode == 0
+    for flag in ("--version", "-V"):
+        done = run_command("-m", "stya2k_jax", flag)
+        expected = f"stya2k-jax {metadata.version('stya2k-jax')}\n"
+        assert (done.returncode, done.stdout) == (0, expected)
 
 
 def test_the_console_script_is_the_door():

@@ -121,6 +121,13 @@ def test_a_picture_too_large_for_the_format_is_listed_and_the_others_done(conten
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["c_stylized_s.webp"]
 
 
+def test_a_file_where_a_folder_is_to_be_made_is_named(content, style, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    failures, _ = run([content], [style], Output(tmp_path, tmp_path / "taken" / "a.png"))
+    [reason] = failures.values()
+    assert reason.endswith(f"a.png cannot be written: {tmp_path}/taken is not a folder.")
+
+
 def test_a_clip_has_frames_and_needs_a_file(content, style, tmp_path, capsys):
     pytest.importorskip("av")
     for i in range(3):

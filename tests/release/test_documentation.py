@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 RUN, SLOW, CHECKED = "run", "run by `make outside`", "flags and config fields are parsed"
 SCRIPTS = {"stylize", "train", "evaluate", "convert_vgg"}
 TOOLS = {"pip", "pytest", "mypy", "ruff", "rm", "venv"}  # what `make` starts besides
-ALWAYS_KNOWN = {"config", "file_format", "help", "no-deps"}  # of train, TFDS, all commands, pip
+ALWAYS_KNOWN = {"config", "file_format", "help", "no-deps", "version"}  # of train, TFDS, all, pip
 
 
 class Rule(NamedTuple):
