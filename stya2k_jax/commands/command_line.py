@@ -44,7 +44,7 @@ def run(main: Callable[[Sequence[str]], int | None], arguments: str = "") -> Non
 
 def _parse(argv: Sequence[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
+        return flags.FLAGS(_with_underscores(argv))
     except SystemExit:  # absl has shown what --help asks for, and calls that a failure
         sys.exit(0)
     except flags.Error as error:
@@ -63,6 +63,17 @@ def _parse(argv: Sequence[str]) -> list[str]:
         sys.exit(complain(f"no such config field: {reason}", WRONG_USAGE))
     except OSError as error:
         sys.exit(complain(f"the config cannot be read: {error}", WRONG_USAGE))
+
+
+def _with_underscores(argv: Sequence[str]) -> list[str]:
+    """Lets `--content-size` mean `--content_size`; what follows `--` are no flags."""
+    argv = list(argv)
+    end = argv.index("--") if "--" in argv else len(argv)
+    for i in range(1, end):
+        name, equals, value = argv[i].partition("=")
+        if name.startswith("--"):
+            argv[i] = f"--{name[2:].replace('-', '_')}{equals}{value}"
+    return argv
 
 
 def _guarded(

@@ -25,8 +25,8 @@ stya2k COMMAND [FILE …] [--flag=value …]
 `stya2k` alone lists the commands, `stya2k COMMAND --help` (or `-h`) the flags of one; `--version`
 tells the version. `python -m stya2k_jax` is the same as `stya2k`.
 
-- `--alpha=0.5` and `--alpha 0.5` are the same. What is on or off is given as `--json` or
-  `--nojson`.
+- `--tile=256` and `--tile 256` are the same, and so are `-` and `_` within the name of a flag. What
+  is on or off is given as `--json` or `--nojson`.
 - Arguments without a flag may stand before, between and after flags. Behind `--` everything is an
   argument. A file whose name begins with `-` is given as `./-name`.
 - Results are named on the standard output. Errors, warnings and progress go to the standard error.

@@ -278,6 +278,15 @@ def test_a_mistake_is_one_message_an_exit_code_and_no_file(photo, arguments, cod
     assert os.listdir() == ["photo.png"]
 
 
+def test_flags_may_be_spelt_with_dashes_and_files_may_begin_with_one(photo):
+    photo.rename("--dashed-name.png")
+    done = stylize(
+        "--content-size=0", "--style-size", "32", "-q", "--", "--dashed-name.png", "drawn:waves"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert size_of("--dashed-name_stylized_waves.png") == (WIDTH, HEIGHT)
+
+
 def test_ctrl_c_has_an_exit_code_of_its_own():
     code = (
         "import sys, signal, os; from stya2k_jax.commands import stylize;"
