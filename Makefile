@@ -53,8 +53,8 @@ parity: $(VENV)/installed-torch
 faults: $(VENV)/installed-test
 	STYA2K_FAULTS=$(FAULTS) $(RUN) -m pytest -q -m faults
 
-# Exported programs, the wheel, commands of the documentation, and the pages of `stya2k demo` and
-# `stya2k evaluate` in Debian's chromium (skipped where that is missing).
+# Exported programs, the wheel, notebooks, commands of the documentation, and the pages of
+# `stya2k demo` and `stya2k evaluate` in Debian's chromium (skipped where that is missing).
 outside: $(VENV)/installed-test
 	$(QUICK) $(PYTEST) -m "browser or export"
 

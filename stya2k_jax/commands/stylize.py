@@ -25,7 +25,7 @@ from stya2k_jax.inference.results import Result
 from stya2k_jax.inference.style import POLICIES
 from stya2k_jax.inference.stylize_files import Styling, stylize_files
 from stya2k_jax.inference.stylizer import COLORS, Stylizer
-from stya2k_jax.pictures.contact_sheet import ContactSheet
+from stya2k_jax.pictures.contact_sheet import ContactSheet, check_fits
 from stya2k_jax.pictures.writing import DEFAULT_QUALITY, FORMATS, write_picture
 from stya2k_jax.weights.loading import MINI, load
 
@@ -154,6 +154,8 @@ def main() -> None:
             folder=None if no_folder or target.holds_one else target.folder,
             stdin=sys.stdin.buffer,
         )
+        if has_sheet:
+            check_fits(len(sources.contents), 1 if styling.blended else len(sources.styles))
         stylizer = Stylizer(
             load(checkpoint.value), max_memory=max_memory.value * 2**30, tile_px=tile.value
         )

@@ -18,12 +18,13 @@ from stya2k_jax.inference.contents import subfolder
 from stya2k_jax.inference.results import Output, Result
 from stya2k_jax.inference.style import Style, is_style_file
 from stya2k_jax.inference.stylizer import Stylizer
+from stya2k_jax.network.sizes import Size, size_of
 from stya2k_jax.pictures.named import Named
 from stya2k_jax.pictures.names import Pair, check_apart, short_name
 from stya2k_jax.pictures.reading import Layers, read_layers, upright_size
 from stya2k_jax.pictures.resizing import resize_short_side, resized_size
 from stya2k_jax.pictures.writing import UnwritableError, check_suffix
-from stya2k_jax.video.stylize_clip import Stopped, is_clip, stylize_clip
+from stya2k_jax.video.stylize_clip import Stopped, StylizedClip, is_clip, stylize_clip
 
 STYLES_AT_ONCE = 8  # whose keys are kept in memory while all contents pass
 FRAMES_AT_ONCE = 4
@@ -119,6 +120,9 @@ def stylize_files(
     stylizer.prepare(resized_size(size, picture_px) for size in sizes if size is not None)
     read = partial(_read, size_px=picture_px, named=named, failures=failures)
     say = on_result or (lambda _: None)
+    clip_options: dict[str, Any] = dict(
+        batch=FRAMES_AT_ONCE, smoothing=smoothing, size_px=content_size or 0, progress=progress
+    )
     hidden = not pictures or not progress
     with tqdm(total=len(pictures) * count, unit="picture", disable=hidden) as bar:
         encoded = _encoded(stylizer, styling, named, failures)
@@ -128,13 +132,22 @@ def stylize_files(
                 if layers is None:
                     continue
                 content = np.asarray(layers.rgb)
-                for sources, name, style in styles:
+                for made_of, name, style in styles:
                     pair = Pair(names[path], name)
                     target = output.target(places[path], pair)
                     start = time.perf_counter()
                     painted = stylizer(content, style, **options)
                     seconds = time.perf_counter() - start
-                    with _noted(target, failures):
+                    result = Result(
+                        path,
+                        made_of,
+                        pair,
+                        None if output.nothing or output.stream else target,
+                        painted.shape[:2],
+                        seconds,
+                        shown=(content, painted, style),
+                    )
+                    with _noted(target, failures) as written:
                         output.write(target, painted, layers.alpha)
                         if attention_at is not None:
                             folder = target.with_name(f"{target.stem}_attention")
@@ -142,44 +155,27 @@ def stylize_files(
                                 show_attention(stylizer, content, style, attention_at, folder)
                             except UserError as error:
                                 failures[folder] = f"{path}: {error}"
-                        shown = content, painted, style
-                        file = None if output.nothing or output.stream else target
-                        size = painted.shape[:2]
-                        say(Result(path, sources, pair, file, size, seconds, shown=shown))
+                    if written:
+                        say(result)
                     bar.update()
             for path in clips:
-                for sources, name, style in styles:
+                for made_of, name, style in styles:
                     pair = Pair(names[path], name)
                     target = output.target(places[path], pair, ".mp4")
-                    frame_px: list[tuple[int, int]] = []
-
-                    def paint(frames: np.ndarray, style=style, frame_px=frame_px) -> Any:
-                        frame_px[:] = [frames.shape[1:3]]
-                        return stylizer(frames, style, **options)
-
-                    start = time.perf_counter()
+                    paint: Any = partial(stylizer, style=style, **options)
+                    rate = fps if path.is_dir() else None  # a file has its own
                     try:
-                        rate = fps if path.is_dir() else None  # a file has its own
-                        with _noted(target, failures):
-                            done = stylize_clip(
-                                paint,
-                                path,
-                                target,
-                                batch=FRAMES_AT_ONCE,
-                                smoothing=smoothing,
-                                size_px=content_size or 0,
-                                fps=rate,
-                                progress=progress,
-                            )
-                            for note in done.notes:
-                                tqdm.write(f"{target}: {note}", file=sys.stderr)
+                        with _noted(target, failures) as written:
+                            start = time.perf_counter()
+                            clip, size = _clip(paint, path, target, fps=rate, **clip_options)
                             seconds = time.perf_counter() - start
-                            size = frame_px[0]
-                            say(Result(path, sources, pair, target, size, seconds, done.frames))
                     except Stopped:
                         raise
                     except UserError as error:
                         failures[path] = str(error)
+                        continue
+                    if written:
+                        say(Result(path, made_of, pair, target, size, seconds, clip.frames))
     return failures
 
 
@@ -200,11 +196,33 @@ def show_attention(
     save_attention(folder, pictures)
 
 
+def _clip(
+    paint: Callable[..., np.ndarray], path: Path, target: Path, **options: Any
+) -> tuple[StylizedClip, Size]:
+    """Stylizes a clip, says what its result lacks, and returns height and width of its frames."""
+    sizes: list[Size] = []
+
+    def noting(frames: np.ndarray) -> np.ndarray:
+        sizes[:] = [size_of(frames.shape)]
+        return paint(frames)
+
+    done = stylize_clip(noting, path, target, **options)
+    for note in done.notes:
+        tqdm.write(f"{target}: {note}", file=sys.stderr)
+    return done, sizes[0]
+
+
 @contextmanager
-def _noted(target: Path, failures: dict[Path, str]) -> Iterator[None]:
-    """Notes that a result cannot be written, and goes on; but not where nobody reads it."""
+def _noted(target: Path, failures: dict[Path, str]) -> Iterator[list[Path]]:
+    """Notes that a result cannot be written, and goes on; but not where nobody reads it.
+
+    Yields:
+      What is written at the end: `target`, or nothing.
+    """
+    written: list[Path] = []
     try:
-        yield
+        yield written
+        written.append(target)
     except BrokenPipeError:
         raise
     except UnwritableError as error:

@@ -15,6 +15,14 @@ _NAME_PX = 20  # height of a line with a name
 _INK, _PAPER = (60, 60, 60), (255, 255, 255)
 
 
+def check_fits(rows: int, columns: int) -> None:
+    """Raises a UserError for more pictures than a sheet holds."""
+    if rows * columns > MOST_CELLS:
+        raise UserError(
+            f"A sheet of {rows}x{columns} pictures is too large; give at most {MOST_CELLS} pairs."
+        )
+
+
 class _Edge(NamedTuple):
     """The head of a row or column; both parts may be empty."""
 
@@ -52,15 +60,7 @@ class ContactSheet:
         self._columns.setdefault(key, _Edge(self._small(_side_by_side(pictures)), name))
 
     def put(self, row: str, column: str, picture: np.ndarray) -> None:
-        """Puts a picture, uint8 `[H, W, 3]`, where a row and a column meet.
-
-        Raises:
-          UserError: there are `MOST_CELLS` already.
-        """
-        if len(self._inner) == MOST_CELLS:
-            raise UserError(
-                f"A sheet holds at most {MOST_CELLS} pictures; give fewer contents or styles."
-            )
+        """Puts a picture, uint8 `[H, W, 3]`, where a row and a column meet."""
         self._rows.setdefault(row, _Edge(Image.new("RGB", (0, 0)), ""))
         self._columns.setdefault(column, _Edge(Image.new("RGB", (0, 0)), ""))
         self._inner[row, column] = self._small(picture)

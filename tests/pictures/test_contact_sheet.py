@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from stya2k_jax.errors import UserError
-from stya2k_jax.pictures import contact_sheet
-from stya2k_jax.pictures.contact_sheet import ContactSheet
+from stya2k_jax.pictures.contact_sheet import MOST_CELLS, ContactSheet, check_fits
 
 COLORS = {
     name: np.array(value, np.uint8)
@@ -99,7 +98,7 @@ def test_what_is_missing_is_left_white(sheet):
     assert (image[first[0], second[1]] == 255).all() and (image[second[0], first[1]] == 255).all()
 
 
-def test_a_sheet_has_a_limit(monkeypatch, sheet):
-    monkeypatch.setattr(contact_sheet, "MOST_CELLS", 4)
-    with pytest.raises(UserError, match="at most 4 pictures; give fewer"):
-        sheet.put("c", "x", flat((1, 2, 3)))
+def test_a_sheet_has_a_limit():
+    check_fits(40, MOST_CELLS // 40)
+    with pytest.raises(UserError, match="A sheet of 41x50 pictures is too large; give at most"):
+        check_fits(41, MOST_CELLS // 40)
