@@ -12,7 +12,7 @@ MINI := runs/mini
 VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
 PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
 
-.PHONY: demo train-mini ablations test parity faults outside check format clean
+.PHONY: demo train-mini ablations test parity faults outside check format manual notebooks clean
 
 demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
@@ -53,8 +53,8 @@ parity: $(VENV)/installed-torch
 faults: $(VENV)/installed-test
 	STYA2K_FAULTS=$(FAULTS) $(RUN) -m pytest -q -m faults
 
-# Exported programs, the wheel, commands of the documentation, and the pages of `stya2k demo` and
-# `stya2k evaluate` in Debian's chromium (skipped where that is missing).
+# Exported programs, the wheel, notebooks, commands of the documentation, and the pages of
+# `stya2k demo` and `stya2k evaluate` in Debian's chromium (skipped where that is missing).
 outside: $(VENV)/installed-test
 	$(QUICK) $(PYTEST) -m "browser or export"
 
@@ -63,6 +63,14 @@ check: test parity
 format: $(VENV)/installed-test
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+# Writes docs/cli.md from the flags of all commands; the tests compare.
+manual: $(VENV)/installed
+	$(RUN) -m stya2k_jax.commands.manual docs/cli.md
+
+# Runs the notebooks of examples/ and keeps what they show.
+notebooks: $(VENV)/installed-test
+	$(RUN) -m tests.support.notebooks examples/*.ipynb
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stya2k_jax.errors import UserError
+    from stya2k_jax.inference.style import Style
     from stya2k_jax.inference.stylizer import Stylizer
     from stya2k_jax.network.architecture import Architecture
     from stya2k_jax.network.model import StyA2K
     from stya2k_jax.weights.loading import load
 
-__all__ = ["Architecture", "StyA2K", "Stylizer", "UserError", "load"]
+__all__ = ["Architecture", "StyA2K", "Style", "Stylizer", "UserError", "load"]
 
 _HOMES = {
     "Architecture": "network.architecture",
     "StyA2K": "network.model",
+    "Style": "inference.style",
     "Stylizer": "inference.stylizer",
     "UserError": "errors",
     "load": "weights.loading",

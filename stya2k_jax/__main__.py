@@ -4,20 +4,7 @@ import difflib
 import importlib
 import sys
 
-COMMANDS = {  # with the line about each that the list prints
-    "stylize": "paint pictures and clips in the style of others",
-    "warm": "compile for common sizes beforehand",
-    "train": "train a model, or resume a run",
-    "evaluate": "measure models and folders of stylized pictures",
-    "demo": "serve a page to try a model in the browser",
-    "convert": "convert PyTorch weights to ours and back",
-    "convert-lpips": "join published LPIPS weights into one file",
-    "export": "write a model as StableHLO or ONNX programs",
-    "prepare": "pack training pictures into array records",
-    "pack": "write a model as one file",
-    "showcase": "write the page of `make demo`",
-    "study": "sum the votes of a preference study",
-}
+from stya2k_jax.commands import COMMANDS
 
 
 def main() -> None:
@@ -26,12 +13,16 @@ def main() -> None:
     if name in ("help", "-h", "--help", "--helpfull"):
         print(_listed())
         return
+    if name in ("--version", "-V"):
+        print(f"stya2k-jax {importlib.import_module('stya2k_jax.commands.info').version()}")
+        return
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
-        sys.exit(f"error: there is no command {name!r}.{meant}\n\n{_listed()}")
+        print(f"error: there is no command {name!r}.{meant}\n\n{_listed()}", file=sys.stderr)
+        sys.exit(2)
     command = importlib.import_module(f"stya2k_jax.commands.{name.replace('-', '_')}")
-    sys.argv = [f"stya2k {name}", *rest]
+    sys.argv = [f"stya2k {name}", *("--help" if word == "-h" else word for word in rest)]
     sys.modules["__main__"].__doc__ = command.__doc__  # absl prints it above the flags
     command.main()
 
@@ -39,7 +30,7 @@ def main() -> None:
 def _listed() -> str:
     lines = "\n".join(f"  {name:14} {line}" for name, line in COMMANDS.items())
     return (
-        "usage: stya2k COMMAND --flag=value …\n\n"
+        "usage: stya2k COMMAND [FILE …] [--flag=value …]\n\n"
         f"{lines}\n\n`stya2k COMMAND --help` lists the flags of a command."
     )
 

@@ -112,7 +112,7 @@ def test_every_config_is_found_by_its_name(installed, tmp_path):
     message = "error: config.task='nothing' does not exist; choose one of painter, encoder."
     assert done.stderr.splitlines() == [message] * len(names)
     unknown = run(installed / "stya2k", "train", "--config=a2l", "--workdir=run", cwd=tmp_path)
-    assert unknown.returncode == 1 and not list(tmp_path.iterdir())
+    assert unknown.returncode == 2 and not list(tmp_path.iterdir())
     assert unknown.stderr == (
         f"error: there is no config 'a2l': neither a file nor one of {', '.join(NAMES)}.\n"
     )

@@ -1,6 +1,7 @@
 """The commands of `stya2k`, one file each.
 
-Read stylize, train, evaluate; then command_line and compile_cache, which they share.
+Read stylize with stylize_arguments and stylize_reports, train, evaluate; then command_line and
+compile_cache, which they share, and manual, which writes docs/cli.md.
 """
 
 import os
@@ -8,3 +9,20 @@ import os
 # XLA calls a compilation of minutes an error and asks for a bug report. What users need to know
 # reaches them as exceptions. JAX reads this once, when it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+COMMANDS = {  # with the line about each that the list prints
+    "stylize": "paint pictures and clips in the style of others",
+    "warm": "compile for common sizes beforehand",
+    "train": "train a model, or resume a run",
+    "evaluate": "measure models and folders of stylized pictures",
+    "demo": "serve a page to try a model in the browser",
+    "convert": "convert PyTorch weights to ours and back",
+    "convert-lpips": "join published LPIPS weights into one file",
+    "export": "write a model as StableHLO or ONNX programs",
+    "prepare": "pack training pictures into array records",
+    "styles": "list the pictures that the project draws itself",
+    "info": "show versions, devices, models and the cache",
+    "pack": "write a model as one file",
+    "showcase": "write the page of `make demo`",
+    "study": "sum the votes of a preference study",
+}

@@ -1,10 +1,11 @@
-"""The command `convert_vgg.py`, also `stya2k convert`: PyTorch weights to ours and back."""
+"""Converts PyTorch weights to ours and back; in a checkout also `python convert_vgg.py`."""
 
 from pathlib import Path
 
 from absl import flags
 
 from stya2k_jax.commands import command_line
+from stya2k_jax.commands.command_line import UsageError
 from stya2k_jax.conversion.normalized_vgg import normalize_encoder
 from stya2k_jax.conversion.pytorch_files import read_state_dict, save_state_dict
 from stya2k_jax.conversion.released_model import (
@@ -49,13 +50,13 @@ def main() -> None:
 
     def run(_) -> None:
         if (vgg.value is None) == (export.value is None):
-            raise UserError("give either --vgg=FILE to convert, or --export_pytorch=CHECKPOINT.")
+            raise UsageError("give either --vgg=FILE to convert, or --export_pytorch=CHECKPOINT.")
         if export.value is not None:
             export_model(Path(export.value), Path(output.value))
             return
         if verify.value:
             if stya2k.value is None:
-                raise UserError("--verify checks the released files; give --stya2k=DIRECTORY.")
+                raise UsageError("--verify checks the released files; give --stya2k=DIRECTORY.")
             verify_release(Path(stya2k.value))
         encoder, architecture = _read_vgg(Path(vgg.value), vgg_format.value, photographs.value)
         if stya2k.value is None:

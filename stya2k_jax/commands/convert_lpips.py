@@ -1,4 +1,4 @@
-"""The command `stya2k convert-lpips`: published LPIPS weights to one file."""
+"""Joins published LPIPS weights into one file for `stya2k evaluate --lpips=FILE`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`stya2k demo`: the page to try a model in the browser."""
+"""Serves a page to try a model in the browser, until Ctrl-C."""
 
 from absl import flags
 

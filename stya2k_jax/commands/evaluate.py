@@ -1,4 +1,4 @@
-"""The command `evaluate.py`, also `stya2k evaluate`."""
+"""Measures models and folders of stylized pictures; in a checkout also `python evaluate.py`."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from absl import flags
 
 from stya2k_jax.commands import command_line
-from stya2k_jax.errors import UserError
+from stya2k_jax.commands.command_line import UsageError
 from stya2k_jax.evaluation.clips.evaluate import evaluate_stability, open_clips
 from stya2k_jax.evaluation.evaluate_pictures import Options, evaluate
 from stya2k_jax.evaluation.judge import METRICS
@@ -96,19 +96,19 @@ def _run(_) -> int:
     given, clips = flags.FLAGS, flags.FLAGS.table == "3"
     for name in OF_PICTURES if clips else OF_CLIPS:
         if given[name].present:
-            raise UserError(
+            raise UsageError(
                 f"--{name} has no effect {'with' if clips else 'without'} --table=3; leave it out."
             )
     paths = _path(given.systems_dir), _path(given.checkpoint), _path(given.stylized_dir)
     systems = open_systems(given.system, *paths)
     if given.study and len(systems) < 2:
-        raise UserError("--study compares systems; give --system=NAME=PATH twice or more.")
+        raise UsageError("--study compares systems; give --system=NAME=PATH twice or more.")
     return (_run_clips if clips else _run_pictures)(given, systems)
 
 
 def _run_pictures(given: flags.FlagValues, systems: dict[str, System]) -> int:
     if given.content_dir is None:
-        raise UserError("give --content_dir=FOLDER, the contents of the stylized pictures.")
+        raise UsageError("give --content_dir=FOLDER, the contents of the stylized pictures.")
     measure = _metrics(given.metrics, given.lpips, given.size)
     judge, cfsd_vgg = _path(given.judge), _path(given.cfsd_vgg)
     if judge is None and needs_judge(measure, cfsd_vgg):
@@ -154,7 +154,7 @@ def _run_pictures(given: flags.FlagValues, systems: dict[str, System]) -> int:
 
 def _run_clips(given: flags.FlagValues, systems: dict[str, System]) -> int:
     if given.baseline not in (None, *systems):
-        raise UserError(f"--baseline={given.baseline} is none of {', '.join(systems)}.")
+        raise UsageError(f"--baseline={given.baseline} is none of {', '.join(systems)}.")
     output = Path(given.output)
     videos = [Path(path) for path in given.video_dir]
     rows = evaluate_stability(

@@ -1,4 +1,4 @@
-"""The command `stya2k export`: a model as programs for other runtimes."""
+"""Writes a model as programs for other runtimes."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from absl import flags
 
 from stya2k_jax.commands import command_line
-from stya2k_jax.errors import UserError
+from stya2k_jax.commands.command_line import UsageError
 from stya2k_jax.export.export_model import export_model
 from stya2k_jax.export.halves import HALVES
 from stya2k_jax.export.manifest import FORMATS, MANIFEST_FILE
@@ -44,9 +44,9 @@ def parse_size(text: str, flag: str) -> Size | None:
     """Reads a size such as `512x384`, height first; an empty text gives None.
 
     Raises:
-      UserError: another text.
+      UsageError: another text.
     """
     match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", text)
     if text and not match:
-        raise UserError(f"--{flag}={text} is no size; give height x width in pixels, as 512x384.")
+        raise UsageError(f"--{flag}={text} is no size; give height x width in pixels, as 512x384.")
     return (int(match[1]), int(match[2])) if match else None

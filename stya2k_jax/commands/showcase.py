@@ -1,4 +1,4 @@
-"""`stya2k showcase`: the page of `make demo`."""
+"""Writes the page of `make demo`: examples in many styles, and the losses of a run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`stya2k study`: sums the votes of a preference study."""
+"""Sums the votes of a preference study, which `stya2k evaluate --study` has written."""
 
 from pathlib import Path
 

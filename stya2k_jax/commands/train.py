@@ -1,4 +1,4 @@
-"""The command `train.py`, also `stya2k train`."""
+"""Trains a model by a recipe, or goes on with a run; in a checkout also `python train.py`."""
 
 import logging
 import os
@@ -59,7 +59,7 @@ def main() -> None:
     try:
         sys.argv = with_config_file(sys.argv)
     except UserError as error:
-        sys.exit(command_line.complain(str(error)))
+        sys.exit(command_line.complain(str(error), command_line.WRONG_USAGE))
 
     def run(_) -> None:
         # Heavy: only once the flags are known to be right.

@@ -1,4 +1,4 @@
-"""The command `stya2k warm`: compiles for common sizes beforehand, so that no picture waits."""
+"""Compiles for common sizes beforehand: `stya2k warm`, so that no picture waits for it."""
 
 from absl import flags
 from tqdm import tqdm

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -33,7 +35,7 @@ class Style:
       block_policy: how the side of the blocks was chosen.
     """
 
-    keys: tuple[dict, ...]
+    keys: tuple[dict[str, Any], ...]
     weights: tuple[float, ...]
     pictures: tuple[np.ndarray, ...]
     model: str
@@ -52,7 +54,7 @@ class Style:
         """Returns how many pictures are blended."""
         return len(self.keys)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the style as one safetensors file, whole or not at all."""
         arrays = {
             f"{i}.{name}": np.asarray(leaf)
@@ -102,7 +104,7 @@ def is_style_file(path: str | Path) -> bool:
 
 
 def load_style(
-    path: str | Path,
+    path: str | os.PathLike[str],
     model: str,
     architecture: Architecture,
     key_shapes: Callable[[tuple[int, ...], bool, bool], dict],
@@ -165,7 +167,12 @@ def normalized_weights(weights: Sequence[float] | None, count: int) -> tuple[flo
     """
     if weights is None:
         return (1 / count,) * count
-    weights = [float(weight) for weight in weights]
+    try:
+        weights = [float(weight) for weight in weights]
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"Style weights {weights!r} must be numbers, one for each style."
+        ) from error
     if len(weights) != count:
         raise UserError(f"{len(weights)} weights for {count} styles; give one for each.")
     if not all(np.isfinite(w) and w >= 0 for w in weights) or not sum(weights) > 0:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast, overload
 
 import jax
@@ -13,6 +13,12 @@ from PIL import Image
 from stya2k_jax.errors import UserError
 from stya2k_jax.inference.attention_maps import AttentionMaps, attention_maps
 from stya2k_jax.inference.style import POLICIES, Style, blend, load_style
+from stya2k_jax.inference.stylize_many import (
+    Stylized,
+    check_several,
+    sizes_of,
+    stylize_many,
+)
 from stya2k_jax.inference.whole_or_tiled import WholeOrTiled, one_of
 from stya2k_jax.network.architecture import STYLED_TAPS, Architecture
 from stya2k_jax.network.model import StyA2K
@@ -44,14 +50,22 @@ class Stylizer:
             picture that takes more in tiles; the result is the same.
           tile_px: side of a tile, a multiple of 64, 128 or more. None: 512, or for a narrow model
             256, whose features then stay in the processor's cache.
+
+        Raises:
+          UserError: not a model, but its name, for example.
         """
+        if not isinstance(model, StyA2K):
+            raise UserError(
+                f"A Stylizer takes a model, not {model!r}; load it first: "
+                "Stylizer(stya2k_jax.load(DIRECTORY))."
+            )
         self.model, self._max_memory, self._tile_px = model, max_memory, tile_px
         self._model = WholeOrTiled(model, max_memory, tile_px)
 
     def __repr__(self) -> str:
         return f"Stylizer({self.model.architecture}, model {self.fingerprint[:12]})"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the model's numbers; programs are compiled again where they are needed."""
         options = dict(max_memory=self._max_memory, tile_px=self._tile_px)
         return _unpickled, (self.model.architecture, named_arrays(self.model), options)
@@ -98,7 +112,7 @@ class Stylizer:
         alone = len(encoded) == 1 and weights is None
         return encoded[0] if alone else blend(encoded, weights)
 
-    def load_style(self, path: Any) -> Style:
+    def load_style(self, path: str | os.PathLike[str]) -> Style:
         """Reads a style that `Style.save` wrote.
 
         Raises:
@@ -110,7 +124,7 @@ class Stylizer:
     @overload
     def __call__(
         self,
-        content: str | os.PathLike | Image.Image,
+        content: str | os.PathLike[str] | Image.Image,
         style: Style | Picture | Sequence[Picture],
         *,
         alpha: float = ...,
@@ -189,6 +203,69 @@ class Stylizer:
             mask = fit_mask(as_mask(content_mask), *pixels.shape[1:3])
             painted = keep_content(painted, pixels, mask)
         return as_kind_of(content, painted, transparency)
+
+    @overload
+    def stylize_many(
+        self,
+        contents: Iterable[str | os.PathLike[str] | Image.Image],
+        styles: Iterable[Picture | Style],
+        *,
+        progress: bool = ...,
+        alpha: float = ...,
+        preserve_color: str = ...,
+        content_mask: Picture | None = ...,
+    ) -> Iterator[Stylized[Image.Image]]: ...
+
+    @overload
+    def stylize_many(
+        self,
+        contents: Iterable[np.ndarray | jax.Array],
+        styles: Iterable[Picture | Style],
+        *,
+        progress: bool = ...,
+        alpha: float = ...,
+        preserve_color: str = ...,
+        content_mask: Picture | None = ...,
+    ) -> Iterator[Stylized[np.ndarray]]: ...
+
+    def stylize_many(
+        self,
+        contents: Iterable[Any],
+        styles: Iterable[Picture | Style],
+        *,
+        progress: bool = False,
+        alpha: float = 1.0,
+        preserve_color: str = "none",
+        content_mask: Picture | None = None,
+    ) -> Iterator[Stylized[Any]]:
+        """Paints every content in every style, one at a time.
+
+        Styles are encoded once, before the first result, and stay in memory; contents are read when
+        their turn comes.
+
+        Args:
+          contents: as `__call__` takes them, of any sizes; also without an end.
+          styles: pictures, or styles of `encode_style`.
+          progress: whether to show a progress bar, on stderr.
+          alpha: as in `__call__`, and so are the others.
+          preserve_color: as in `__call__`.
+          content_mask: one for all contents.
+
+        Yields:
+          `Stylized(content, style, picture)`: two indices, and what `__call__` returns; all styles
+          of the first content come first.
+
+        Raises:
+          PictureError: a file cannot be read; what came before has been yielded.
+          UserError: as in `__call__`.
+        """
+        _check_choices(alpha, preserve_color)
+        check_several(contents=contents, styles=styles)
+        encoded = [self.encode_style(style) for style in styles]
+        if isinstance(contents, list | tuple):
+            self.prepare(sizes_of(contents))
+        options: Any = dict(alpha=alpha, preserve_color=preserve_color, content_mask=content_mask)
+        return stylize_many(partial(self, **options), contents, encoded, progress)
 
     def attention(
         self,

@@ -45,7 +45,7 @@ class Architecture:
     block_sizes: tuple[int, int, int, int] = (16, 8, 8, 4)
     dtype: str = "float32"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.dtype, str):  # such as jnp.bfloat16
             object.__setattr__(self, "dtype", jnp.dtype(self.dtype).name)
         for field, choices in (
@@ -66,6 +66,8 @@ class Architecture:
             )
         if type(self.heads) is not int:
             raise UserError(f"heads={self.heads!r} must be a whole number.")
+        if not isinstance(self.width, int | float):
+            raise UserError(f"width={self.width!r} must be a number, such as 0.25.")
         for tap in TAPS:
             if self.width <= 0 or _VGG19_CHANNELS[tap] * self.width % 1:
                 raise UserError(
@@ -87,7 +89,7 @@ class Architecture:
         """Returns the side p of a tap's blocks, in points of the tap."""
         return self.block_sizes[MATCHED_TAPS.index(tap)]
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Returns the fields as JSON-ready values; `Architecture(**fields)` is the way back."""
         return dataclasses.asdict(self) | {"block_sizes": list(self.block_sizes)}
 

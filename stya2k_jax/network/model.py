@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from stya2k_jax.errors import UserError
 from stya2k_jax.network import baselines
 from stya2k_jax.network.a2k import A2K, RealBlocks
 from stya2k_jax.network.architecture import STYLED_TAPS, Architecture
@@ -166,11 +167,16 @@ class StyA2K(nnx.Module):
           `[b, H, W, 3]` float32, not clipped.
 
         Raises:
-          ValueError: not two batches of pictures of one length.
+          UserError: not two batches of pictures of one length.
         """
         check_pictures(content=content, style=style)
         f_c, f_s = encode_both(self.encoder, content, style)
         return self.painter(f_c, self.painter.keys(f_s), *content.shape[1:3])
+
+    def __repr__(self) -> str:
+        """Returns what it is, not its arrays, which are thousands of lines."""
+        count = sum(x.size for x in jax.tree.leaves(nnx.state(self)))
+        return f"StyA2K({self.architecture}, {count:,} numbers)"
 
 
 def encode_both(encoder: Encoder, content: jax.Array, style: jax.Array) -> tuple[Taps, Taps]:
@@ -187,15 +193,15 @@ def encode_both(encoder: Encoder, content: jax.Array, style: jax.Array) -> tuple
 
 
 def check_pictures(content: jax.Array, style: jax.Array) -> None:
-    """Raises a ValueError unless both are `[b, H, W, 3]` with one b and no empty side."""
+    """Raises a UserError unless both are `[b, H, W, 3]` with one b and no empty side."""
     for name, x in (("content", content), ("style", style)):
         if x.ndim != 4 or x.shape[3] != 3 or 0 in x.shape:
-            raise ValueError(
+            raise UserError(
                 f"{name} has shape {tuple(x.shape)}; expected [batch, height, width, 3], "
                 "RGB in [0, 1]."
             )
     if content.shape[0] != style.shape[0]:
-        raise ValueError(
+        raise UserError(
             f"{content.shape[0]} contents and {style.shape[0]} styles; give one style for each "
             "content (repeat it to use it for several)."
         )

@@ -146,7 +146,12 @@ def decode_picture(data: bytes, name: str) -> Image.Image:
     Raises:
       PictureError: names the picture, which is called `name`, and the reason.
     """
-    return _read(BytesIO(data), name)[0]
+    return decode_layers(data, name)[0]
+
+
+def decode_layers(data: bytes, name: str) -> Layers:
+    """Reads the bytes of a picture file as `read_layers` does; errors as `decode_picture`."""
+    return _read(BytesIO(data), name)
 
 
 def layers_of(image: Image.Image, background: int = 255, use_profile: bool = True) -> Layers:

@@ -1,14 +1,41 @@
 """Pictures that the project draws itself, so that a first run needs no files.
 
 Contents are simple landscapes and still lifes; styles differ in colors and marks. Every picture is
-a function of its index alone.
+a function of its index alone. `draw` finds it by a name, such as `waves` or `landscape_2`.
 """
+
+import re
 
 import numpy as np
 
+from stya2k_jax.errors import UserError
 from stya2k_jax.pictures.arrays import to_uint8
 
+CONTENTS = ("landscape", "still_life")
 STYLES = ("hatching", "mosaic", "ink_wash", "stained_glass", "waves")
+
+
+def draw(name: str, size_px: int = 256) -> np.ndarray:
+    """Draws a content or a style by its name: uint8 `[size, size, 3]`.
+
+    Args:
+      name: one of `CONTENTS` and `STYLES`; `waves_2`, `waves_3` and so on are the same kind with
+        other shapes and colors.
+      size_px: side in pixels.
+
+    Raises:
+      UserError: no such name.
+    """
+    found = re.fullmatch(r"([a-z_]+?)(?:_([2-9]|[1-9]\d{1,3}))?", name)
+    kind, again = (found[1], int(found[2] or 1) - 1) if found else ("", 0)
+    if kind in CONTENTS:
+        return draw_content(CONTENTS.index(kind) + again * len(CONTENTS), size_px)
+    if kind in STYLES:
+        return draw_style(STYLES.index(kind) + again * len(STYLES), size_px)
+    raise UserError(
+        f"There is no drawn picture {name!r}; choose one of {', '.join(CONTENTS + STYLES)}, or "
+        f"such a name with a number, as {STYLES[-1]}_2."
+    )
 
 
 def draw_content(index: int, size_px: int = 256) -> np.ndarray:

@@ -56,6 +56,7 @@ def stylize_clip(
     smoothing: float = 0.0,
     size_px: int = 0,
     fps: float | Fraction | None = None,
+    progress: bool = True,
 ) -> StylizedClip:
     """Stylizes a clip, with a progress bar.
 
@@ -77,6 +78,7 @@ def stylize_clip(
       smoothing: see `video.smoothing.Smoother`; 0 paints every frame by itself.
       size_px: short side to which frames are resized; 0 keeps their size.
       fps: frames per second of a folder, 25 if not given; a clip file has its own times.
+      progress: whether to show the progress bar.
 
     Returns:
       The result.
@@ -96,15 +98,19 @@ def stylize_clip(
             with (
                 closing(prefetched(reader.frames(), batch)) as frames,
                 tqdm(
-                    total=reader.expected, desc=source.name, unit=" frames", bar_format=BAR
-                ) as progress,
+                    total=reader.expected,
+                    desc=source.name,
+                    unit=" frames",
+                    bar_format=BAR,
+                    disable=not progress,
+                ) as bar,
                 _stop_request() as stop,
             ):
                 for some in _batches(frames, batch):
                     if stop is not None and stop.now():
                         raise Stopped(f"Stopped by {stop.signal}; start again for the whole clip.")
                     _write(some, paint, batch, smooth, writer)
-                    progress.update(len(some))
+                    bar.update(len(some))
                     some.clear()  # so that it is gone while the next one is read
             writer.finish()
         except BaseException as error:

@@ -509,7 +509,7 @@ def test_a_mistake_is_one_message_and_leaves_the_output_alone(mistake, vgg_file,
     arguments, message = MISTAKES[mistake]
     arguments = [argument.format(tmp=tmp_path, vgg=vgg_file) for argument in arguments]
     done = run_command("convert_vgg.py", f"--output={tmp_path}/output", *arguments)
-    assert done.returncode == 1
+    assert done.returncode in (1, 2)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     left = {file.name: file.read_text() for file in (tmp_path / "output").iterdir()}

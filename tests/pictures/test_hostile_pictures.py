@@ -32,8 +32,10 @@ NOISE = noise(0, 20, 30, 3)
 class Echo:
     """Stands in for `Stylizer`: each result is the content."""
 
-    def prepare(self, sizes):
-        list(sizes)
+    def prepare(self, contents, styles, **_):
+        list(contents)
+        list(styles)
+        return []
 
     def encode_style(self, images, weights=None, **options):
         return images

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stya2k_jax.__main__ import COMMANDS
+from stya2k_jax.commands import COMMANDS
 from tests.support.commands import run_command
 from tests.support.documentation import PAGES, blocks, commands, furnish, prose
 from tests.support.paths import ROOT
@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 RUN, SLOW, CHECKED = "run", "run by `make outside`", "flags and config fields are parsed"
 SCRIPTS = {"stylize", "train", "evaluate", "convert_vgg"}
 TOOLS = {"pip", "pytest", "mypy", "ruff", "rm", "venv"}  # what `make` starts besides
-ALWAYS_KNOWN = {"config", "file_format", "help", "no-deps"}  # of train, TFDS, all commands, pip
+ALWAYS_KNOWN = {"config", "file_format", "help", "no-deps", "version"}  # of train, TFDS, all, pip
 
 
 class Rule(NamedTuple):
@@ -59,6 +59,8 @@ RULES = [
     Rule(r"showcase", SLOW, ["--size=32"]),
     Rule(r"export.*--format=onnx", SLOW, modules=["jax2onnx", "onnxruntime"]),
     Rule(r"export", SLOW),
+    Rule(r"stylize -( |$)", CHECKED),  # pipes: tests/commands/test_stylize.py
+    Rule(r"styles|info", RUN),
     Rule(r"stylize.*(clip\.mp4|FRAMES)", RUN, SMALL_PICTURES, modules=["av", "cv2"]),
     Rule(r"stylize.*--checkpoint|stylize.*--(mask|style_int|save_att)", SLOW, SMALL_PICTURES),
     Rule(r"stylize", RUN, SMALL_PICTURES),
@@ -139,6 +141,9 @@ def check(command: list[str], sandbox: Path, treatment: str, place: str) -> None
     if head == "pip":
         check_pip(rest)
         return
+    if head == "docker":
+        check_docker(rest, place)
+        return
     if head == "make":
         for started in commands(dry_run(rest)):
             check(started, sandbox, treatment, place)
@@ -215,6 +220,16 @@ def check_pip(arguments: Sequence[str]) -> None:
         elif found[1]:
             extras = set(found[1].split(","))
             assert extras <= set(project["optional-dependencies"]), word
+
+
+def check_docker(arguments: Sequence[str], place: str) -> None:
+    """Checks what a container is asked to run; tests/release/test_dockerfile.py knows the image."""
+    action, *rest = arguments
+    assert action in ("build", "run"), place
+    command = rest[rest.index("stya2k") + 1 :] if action == "run" else []
+    if command:
+        done = run_command("-m", "stya2k_jax", *command, "--only_check_args")
+        assert done.returncode == 0, f"{place}: {done.stderr}"
 
 
 def check_benchmark(module: str, flags: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ PAGES = (
 )
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _VARIABLES = {"i": "0", "variant": "full"}  # of the shell's loops
-_NO_COMMANDS = {"for", "done", "wait", "cd", "touch", "echo"}
+_NO_COMMANDS = {"for", "done", "wait", "cd", "touch", "echo", "cat"}
 
 
 class Block(NamedTuple):
@@ -72,8 +72,16 @@ def commands(script: str) -> Iterator[list[str]]:
         if token.strip(";&|\n"):
             command.append(token)
             continue
-        yield from _started(command)
+        yield from _started(_without_redirections(command))
         command = []
+
+
+def _without_redirections(words: Sequence[str]) -> list[str]:
+    """Returns a command without `> FILE` and `< FILE`."""
+    pairs = zip(["", *words], words, strict=False)
+    return [
+        word for before, word in pairs if "<" not in (before, word) and ">" not in (before, word)
+    ]
 
 
 def _started(command: Sequence[str]) -> Iterator[list[str]]:
