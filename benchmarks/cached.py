@@ -22,7 +22,7 @@ import torch
 from absl import flags
 
 from benchmarks.kept_style import KeptStyle
-from benchmarks.models import FULL, open_model
+from benchmarks.models import FULL, compile_well, open_model
 from benchmarks.timing import report, take_turns
 from stya2k_jax import Stylizer
 from stya2k_jax.commands import command_line
@@ -44,6 +44,7 @@ def main(_) -> None:
     rng = np.random.default_rng(0)
     content, style = rng.integers(0, 256, (2, SIZE.value, SIZE.value, 3), dtype=np.uint8)
     stylizer = Stylizer(open_model(MODEL.value))
+    compile_well(stylizer, (SIZE.value, SIZE.value))
     kept = stylizer.encode_style(style)
     systems = {OURS: lambda: stylizer(content, style), OURS + KEPT: lambda: stylizer(content, kept)}
     if PYTORCH.value:

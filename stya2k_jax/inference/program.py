@@ -1,6 +1,8 @@
-"""One function of a model as programs: compiled for each shape once, in the background or at need.
+"""One function of a model as programs: compiled for each shape, in the background or at need.
 
-Programs are kept on disk where JAX keeps compiled programs; see `kept_programs`.
+On the CPU a program that is needed at once is compiled without XLA's optimizations, in a fraction
+of the time. It runs up to twice as long, so one that is used again is compiled better meanwhile.
+Both are kept on disk where JAX keeps compiled programs; see `kept_programs`.
 """
 
 import os
@@ -16,12 +18,13 @@ import numpy as np
 
 from stya2k_jax.inference import kept_programs
 
-# XLA's optimizations of elementwise code take half of the time to compile and gain a twentieth of
-# the time to run, because convolutions and products are calls of a library.
-_QUICK: dict[str, str | bool] = {
-    "xla_backend_optimization_level": "1",
-    "xla_cpu_use_fusion_emitters": False,
-}
+_Options = dict[str, str | bool]
+
+_AT_ONCE: _Options = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
+# All of XLA's optimizations of elementwise code take half of the time to compile and gain a
+# twentieth of the time to run, because convolutions and products are calls of a library.
+_NARROW: _Options = {"xla_backend_optimization_level": "1", "xla_cpu_use_fusion_emitters": False}
+_USES = 3  # after which a program is compiled better
 
 Tell = Callable[[str], None]
 
@@ -32,22 +35,36 @@ class Made(NamedTuple):
     Attributes:
       run: maps the leaves of state and arguments to the leaves of the result.
       result: a tree of `jax.ShapeDtypeStruct`.
+      options: of the compiler.
     """
 
     run: Callable
     result: Any
+    options: _Options | None
 
 
-class _Entry(NamedTuple):
+class _Entry:
     """A program that is there or being made.
 
     Attributes:
       result: a future of the result's shapes, which are known before the program is compiled.
       made: a future of the program.
+      better: the same, compiled better; None as long as that has not begun.
+      uses: how often it was called.
     """
 
-    result: Future
-    made: Future
+    def __init__(self):
+        self.result: Future = Future()
+        self.made: Future[Made] = Future()
+        self.better: Future[Made] | None = None
+        self.uses = 0
+
+    def best(self) -> Made:
+        """Returns the best program there is; waits if there is none."""
+        better = self.better
+        if better is not None and better.done() and not better.exception():
+            return better.result()
+        return self.made.result()
 
 
 class Program:
@@ -63,7 +80,7 @@ class Program:
         state: Any,
         *,
         about: Any = None,
-        quick: bool = False,
+        narrow: bool = False,
         tell: Tell | None = None,
     ):
         """Takes the function and its first argument, which never changes.
@@ -73,93 +90,136 @@ class Program:
           function: of trees of arrays; its result is a tree of arrays that can be pickled.
           state: a tree of arrays.
           about: what the function's text depends on besides shapes, such as an architecture.
-          quick: compile quickly on the CPU, for programs that run a twentieth slower.
+          narrow: its convolutions have few channels, so that XLA's default gains little.
           tell: is called with a sentence before something is compiled.
         """
         self._name, self._function, self._about, self._tell = name, function, about, tell
         self._state, self._state_tree = jax.tree.flatten(state)
-        self._options = _QUICK if quick and _may_be_quick() else None
+        on_cpu = _may_choose()
+        self._first = _AT_ONCE if on_cpu else None
+        self._best = _NARROW if on_cpu and narrow else None
         self._entries: dict[Any, _Entry] = {}
         self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any, **static: Any) -> Any:
         """Returns the function's result; waits for its program."""
         leaves, tree = _flatten(arguments)
-        made = self._entry(_call_here, tree, leaves, static).made.result()
+        entry = self._entry(_call_here, tree, leaves, static, self._first)
+        made = entry.best()
         found = made.run(*self._state, *leaves)
+        entry.uses += 1
+        if entry.uses == _USES and made.options != self._best:
+            self._improve(entry, tree, leaves, static)
         return jax.tree.unflatten(jax.tree.structure(made.result), found)
 
-    def prepare(self, *arguments: Any, **static: Any) -> Future:
-        """Begins to compile in the background; arguments may be `jax.ShapeDtypeStruct`."""
-        leaves, tree = _flatten(arguments)
-        return self._entry(in_background, tree, leaves, static).made
+    def prepare(self, *arguments: Any, best: bool = False, **static: Any) -> Future:
+        """Begins to compile in the background; arguments may be `jax.ShapeDtypeStruct`.
 
-    def compile(self, *arguments: Any, **static: Any) -> None:
-        """Compiles for arguments, arrays or `jax.ShapeDtypeStruct`, in the thread that asks."""
+        With `best`, it is compiled well at the first time.
+        """
         leaves, tree = _flatten(arguments)
-        self._entry(_call_here, tree, leaves, static).made.result()
+        options = self._best if best else self._first
+        return self._entry(in_background, tree, leaves, static, options).made
+
+    def compile(self, *arguments: Any, best: bool = False, **static: Any) -> None:
+        """Compiles in the thread that asks; arguments as `prepare`."""
+        leaves, tree = _flatten(arguments)
+        options = self._best if best else self._first
+        self._entry(_call_here, tree, leaves, static, options).made.result()
 
     def result(self, *arguments: Any, **static: Any) -> Any:
         """Returns the result's shapes, of a program that is being compiled or has to be."""
         leaves, tree = _flatten(arguments)
-        return self._entry(_call_here, tree, leaves, static).result.result()
+        return self._entry(_call_here, tree, leaves, static, self._first).result.result()
 
     def shapes(self, *arguments: Any, **static: Any) -> Any:
         """Returns the result's shapes, and compiles nothing."""
         state = jax.tree.unflatten(self._state_tree, self._state)
         return jax.eval_shape(partial(self._function, state, **static), *arguments)
 
-    def _entry(self, call: Callable, tree: Any, leaves: list, static: dict[str, Any]) -> _Entry:
+    def _entry(
+        self,
+        call: Callable,
+        tree: Any,
+        leaves: list,
+        static: dict[str, Any],
+        options: _Options | None,
+    ) -> _Entry:
         types = tuple(map(_type, leaves))
         key = tree, types, tuple(static.items())
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
                 return entry
-            entry = self._entries[key] = _Entry(Future(), Future())
-        call(self._fulfil, key, entry, static)
+            entry = self._entries[key] = _Entry()
+        call(self._fulfil, key, entry, static, options)
         return entry
 
-    def _fulfil(self, key: Any, entry: _Entry, static: dict[str, Any]) -> None:
+    def _fulfil(
+        self, key: Any, entry: _Entry, static: dict[str, Any], options: _Options | None
+    ) -> None:
         try:
-            entry.made.set_result(self._make(key, entry.result, static))
+            made = None if options == self._best else self._kept(key, static, self._best)
+            made = made or self._kept(key, static, options)
+            if made is not None:
+                entry.result.set_result(made.result)
+            else:
+                made = self._compiled(key, static, options, entry.result)
+            entry.made.set_result(made)
         except BaseException as error:
             with self._lock:
                 del self._entries[key]  # the next call tries again
-            for future in entry:
+            for future in (entry.result, entry.made):
                 if not future.done():
                     future.set_exception(error)
 
-    def _make(self, key: Any, result: Future, static: dict[str, Any]) -> Made:
-        tree, types, _ = key
-        types = (*map(_type, self._state), *types)
-        path = kept_programs.path_of(
-            self._name, self._about, self._options, str(tree), types, static
-        )
+    def _improve(self, entry: _Entry, tree: Any, leaves: list, static: dict[str, Any]) -> None:
+        key = tree, tuple(map(_type, leaves)), ()
+        entry.better = in_background(self._compiled, key, static, self._best)
+
+    def _kept(self, key: Any, static: dict[str, Any], options: _Options | None) -> Made | None:
+        path = self._path(key, static, options)
         kept = path and kept_programs.read(path)
-        if kept:
-            result.set_result(kept[1])
-            return Made(*kept)
-        if self._tell is not None:
-            self._tell(_sentence(types[len(self._state) :], path))
-        structure = None
+        return Made(*kept, options) if kept else None
+
+    def _compiled(
+        self,
+        key: Any,
+        static: dict[str, Any],
+        options: _Options | None,
+        result: Future | None = None,
+    ) -> Made:
+        tree, types, _ = key
+        path = self._path(key, static, options)
+        if self._tell is not None and result is not None:
+            self._tell(_sentence(types, path))
+        count, structure = len(self._state), None
 
         def flat(*leaves):
             nonlocal structure
-            state = jax.tree.unflatten(self._state_tree, leaves[: len(self._state)])
-            arguments = jax.tree.unflatten(tree, leaves[len(self._state) :])
+            state = jax.tree.unflatten(self._state_tree, leaves[:count])
+            arguments = jax.tree.unflatten(tree, leaves[count:])
             leaves, structure = jax.tree.flatten(self._function(state, *arguments, **static))
             return leaves
 
         flat.__name__ = self._name  # in JAX's logs
-        lowered = jax.jit(flat).lower(*(jax.ShapeDtypeStruct(*kind) for kind in types))
+        given = (jax.ShapeDtypeStruct(*kind) for kind in (*map(_type, self._state), *types))
+        lowered = jax.jit(flat).lower(*given)
         leaves = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in lowered.out_info]
         shapes = jax.tree.unflatten(structure, leaves)
-        result.set_result(shapes)
-        compiled = lowered.compile(compiler_options=self._options)
+        if result is not None:
+            result.set_result(shapes)
+        compiled = lowered.compile(compiler_options=options)
         if path:
             kept_programs.write(path, compiled, shapes)
-        return Made(compiled, shapes)
+        return Made(compiled, shapes, options)
+
+    def _path(self, key: Any, static: dict[str, Any], options: _Options | None) -> Path | None:
+        tree, types, _ = key
+        states = tuple(map(_type, self._state))
+        return kept_programs.path_of(
+            self._name, self._about, options, str(tree), states, types, static
+        )
 
 
 def in_background(function: Callable, *arguments: Any) -> Future:
@@ -186,7 +246,7 @@ def _sentence(types: Sequence, path: Path | None) -> str:
     return f"compiling for {what}, once" + (f"; kept in {path.parent}" if path else "")
 
 
-def _may_be_quick() -> bool:
+def _may_choose() -> bool:
     # What a user tells XLA goes before what we tell it.
     told = "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", "")
     return jax.default_backend() == "cpu" and not told

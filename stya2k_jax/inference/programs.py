@@ -20,7 +20,7 @@ from stya2k_jax.network.sizes import Extent, Size, size_of, tap_sizes
 Shares = dict[str, np.ndarray]  # by tap, [k, 1, 1] or [k, H, W]
 Sides = tuple[tuple[str, int], ...]  # of blocks, by tap
 
-NARROW = 0.5  # up to this width, programs are compiled quickly
+NARROW = 0.5  # up to this width
 _PROGRAM_PX = 1_500_000  # price of one more compiled program, in padded pixels
 
 
@@ -63,7 +63,7 @@ class Programs:
                 function,
                 self.state,
                 about=model.architecture,
-                quick=model.architecture.width <= NARROW,
+                narrow=model.architecture.width <= NARROW,
                 tell=tell,
             )
             for function in (style_keys, tap_keys, paint)
@@ -74,7 +74,7 @@ class Programs:
         contents: Iterable[Size],
         styles: Iterable[Size] = (),
         balanced: bool = False,
-        apart: bool = False,
+        beforehand: bool = False,
     ) -> list[Future]:
         """Chooses shapes for pictures that are going to come, and begins to compile for them.
 
@@ -83,7 +83,8 @@ class Programs:
           styles: sizes of styles that are going to be painted, each by itself. Without them nothing
             is compiled yet.
           balanced: as `style_keys` takes it.
-          apart: as `Shapes.prepare` takes it.
+          beforehand: long before they come: every standard shape among them, compiled well,
+            instead of few shapes, compiled at once.
 
         Returns:
           A future for each program.
@@ -91,15 +92,20 @@ class Programs:
         if not self.may_pad:
             return []
         contents, styles = list(contents), list(dict.fromkeys(styles))
-        self.contents.prepare(contents, len(styles), apart)
-        self.styles.prepare(styles, apart=apart)
+        self.contents.prepare(contents, len(styles), apart=beforehand)
+        self.styles.prepare(styles, apart=beforehand)
         if len(styles) > 1:
             self._unite_keys(styles, balanced)
         encoders = [self._style_program(size, balanced) for size in styles]
-        begun = [self._style_keys.prepare(*given, block_sizes=sides) for given, sides in encoders]
+        begun = [
+            self._style_keys.prepare(*given, best=beforehand, block_sizes=sides)
+            for given, sides in encoders
+        ]
         if encoders:
             for shape, extent in dict.fromkeys(map(self._content_shape, contents)):
-                begun.append(in_background(self._prepare_to_paint, shape, extent, *encoders[0]))
+                begun.append(
+                    in_background(self._prepare_to_paint, shape, extent, beforehand, *encoders[0])
+                )
         return begun
 
     def style_keys(self, style: np.ndarray, balanced: bool = False) -> dict:
@@ -153,9 +159,12 @@ class Programs:
             sides = {tap: balanced_block_size(*sizes[tap], p) for tap, p in sides.items()}
         return tuple(sides.items())
 
-    def _prepare_to_paint(self, shape: Size, is_told: bool, style: tuple, sides: Sides) -> None:
+    def _prepare_to_paint(
+        self, shape: Size, is_told: bool, best: bool, style: tuple, sides: Sides | None
+    ) -> None:
         keys = self._style_keys.result(*style, block_sizes=sides)
-        self._paint.compile(_picture(shape), keys, None, Extent(*shape) if is_told else None)
+        extent = Extent(*shape) if is_told else None
+        self._paint.compile(_picture(shape), keys, None, extent, best=best)
 
     def _content_shape(self, size: Size) -> tuple[Size, bool]:
         """Returns in which shape a content is painted, and whether its program gets its size."""

@@ -297,7 +297,7 @@ class Stylizer:
         styles: Iterable[tuple[int, int]] = (),
         *,
         block_policy: str = "trained",
-        apart: bool = False,
+        beforehand: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> list[Future]:
         """Chooses programs for pictures that are going to come, and begins to compile them.
@@ -309,14 +309,15 @@ class Stylizer:
           styles: heights and widths of styles, which are going to be painted one at a time. Without
             them nothing is compiled yet.
           block_policy: as `encode_style` takes it.
-          apart: a program for every standard shape among them, instead of few for all.
+          beforehand: long before they come: a program for every standard shape among them,
+            compiled well, instead of few, compiled at once.
           tell: is called with a sentence before a program is compiled, now or later.
 
         Returns:
           A future for each program; nobody need wait for them.
         """
         self._model.tell = tell
-        return self._model.prepare(contents, styles, block_policy == "balanced", apart)
+        return self._model.prepare(contents, styles, block_policy == "balanced", beforehand)
 
     def pairs(
         self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]

@@ -70,7 +70,7 @@ class Tiles:
                 lambda state, *arguments: run(nnx.merge(graph, state), *arguments),
                 state,
                 about=model.architecture,
-                quick=model.architecture.width <= NARROW,
+                narrow=model.architecture.width <= NARROW,
                 tell=tell,
             )
 

@@ -34,7 +34,7 @@ def warm(
     begun = []
     for style in (*across, *(size for size in sizes if size not in across)):
         contents = sizes if style in across else ()
-        begun += stylizer.prepare(contents, [style], apart=True, tell=tell)
+        begun += stylizer.prepare(contents, [style], beforehand=True, tell=tell)
     return begun
 
 
@@ -45,4 +45,4 @@ def warm_for_any_style(stylizer: Stylizer, short_px: int) -> list[Future]:
     longer, and no program is compiled for each kind of style. Arguments as `warm`.
     """
     sizes = common_sizes(short_px, (*ASPECTS, 2.0))
-    return stylizer.prepare(sizes, sizes, apart=True)
+    return stylizer.prepare(sizes, sizes, beforehand=True)

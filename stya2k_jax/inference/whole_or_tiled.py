@@ -35,11 +35,11 @@ class WholeOrTiled:
         self._whole_px = max_memory / (_BYTES_PER_PX_AT_FULL_WIDTH * model.architecture.width)
 
     def prepare(
-        self, contents: Iterable[Size], styles: Iterable[Size], balanced: bool, apart: bool
+        self, contents: Iterable[Size], styles: Iterable[Size], balanced: bool, beforehand: bool
     ) -> list[Future]:
         """Prepares programs as `Programs.prepare` does, for what is painted whole."""
         contents, styles = (filter(self._is_whole, sizes) for sizes in (contents, styles))
-        return self.programs.prepare(contents, styles, balanced, apart)
+        return self.programs.prepare(contents, styles, balanced, beforehand)
 
     def keys(self, picture: np.ndarray, balanced: bool) -> dict:
         """Returns what attention needs of a style, or of a batch of them."""

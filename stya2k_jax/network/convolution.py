@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from stya2k_jax.network import cpu_convolution
-from stya2k_jax.network.sizes import Extent, Length, end_with, line, with_line
+from stya2k_jax.network.sizes import Extent, Length, line, with_line
 
 _portable = ContextVar("portable", default=False)
 _NUMBERS_TO_OVERWRITE = 2**24  # of a map; the border of a smaller one costs more than a padded copy
@@ -84,13 +84,25 @@ def upsample_conv3x3(
 
 def pad_reflect(x: jax.Array, extent: Extent | None = None) -> jax.Array:
     """Adds one reflected point on each side; an axis of length 1 repeats its only point."""
+    if extent is not None:
+        return _bordered(x, extent, back=2)
     for axis in (1, 2):
         length = x.shape[axis]
         before, after = (1, length - 2) if length > 1 else (0, 0)
         # Three operations, where `jnp.pad` makes ten of it: exported programs hold them all.
         ends = [lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (before, after)]
         x = lax.concatenate([ends[0], x, ends[1]], axis)
-    return x if extent is None else end_with(x, extent, back=2)
+    return x
+
+
+def _bordered(x: jax.Array, extent: Extent, back: int) -> jax.Array:
+    """Adds one point on each side of the real part: `back` 1, the border again; 2, a reflection."""
+    for axis, length in zip((1, 2), extent, strict=True):
+        places = jnp.arange(-1, x.shape[axis] + 1)
+        places = jnp.where(places < 0, back - 1, jnp.where(places < length, places, length - back))
+        # One copy. Lines that are cut out and written one by one compile half as long again.
+        x = x.at[(slice(None),) * axis + (places,)].get(mode="promise_in_bounds")
+    return x
 
 
 def _is_large(x: jax.Array) -> bool:
@@ -142,8 +154,10 @@ def _interleaved_2x2(x: jax.Array, kernel: jax.Array, extent: Extent | None = No
     b, h, w, _ = x.shape
     d = kernel.shape[3]
     # In the doubled map, reflection repeats the border point: that is edge padding here.
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    padded = padded if extent is None else end_with(padded, extent.halved(), back=1)
+    if extent is None:
+        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    else:
+        padded = _bordered(x, extent.halved(), back=1)
     y = cpu_convolution.same(padded, jnp.concatenate(phases, axis=3))
     y = y.reshape(b, h + 2, w + 2, 4, d)
     cells = [

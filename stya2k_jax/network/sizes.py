@@ -58,13 +58,13 @@ def extents_of_taps(extent: Extent) -> dict[str, Extent]:
 
 
 def line(x: jax.Array, index: Length, axis: int) -> jax.Array:
-    """Returns the row (axis 1) or column (axis 2) at an index, kept as an axis of length 1."""
-    return lax.dynamic_slice_in_dim(x, index, 1, axis)
+    """Returns the row (axis 1) or column (axis 2) at an index from 0, as an axis of length 1."""
+    return lax.dynamic_slice_in_dim(x, index, 1, axis, allow_negative_indices=False)
 
 
 def with_line(x: jax.Array, value: jax.Array, index: Length, axis: int) -> jax.Array:
     """Replaces the row or column of x at an index; an index beyond the end means the last one."""
-    return lax.dynamic_update_slice_in_dim(x, value, index, axis)
+    return lax.dynamic_update_slice_in_dim(x, value, index, axis, allow_negative_indices=False)
 
 
 def repeat_last(x: jax.Array, extent: Extent) -> jax.Array:
@@ -72,16 +72,3 @@ def repeat_last(x: jax.Array, extent: Extent) -> jax.Array:
     for axis, length in zip((1, 2), extent, strict=True):
         x = with_line(x, line(x, length - 1, axis), length, axis)
     return x
-
-
-def end_with(padded: jax.Array, extent: Extent, back: int) -> jax.Array:
-    """Writes the correct border row and column after the last real ones.
-
-    Args:
-      padded: `[b, H + 2, W + 2, c]`.
-      extent: of the map inside the border.
-      back: which line it is: 1, the last one again; 2, the one before, a reflection.
-    """
-    for axis, length in zip((1, 2), extent, strict=True):
-        padded = with_line(padded, line(padded, length + 1 - back, axis), length + 1, axis)
-    return padded

@@ -1,5 +1,6 @@
 """A program runs what its function says, is compiled once, and comes back from disk."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from stya2k_jax.files.machine import machine
 from stya2k_jax.inference import kept_programs
+from stya2k_jax.inference import program as program_module
 from stya2k_jax.inference.program import Program
 
 STATE = {"weight": np.float32([2, 3])}
@@ -177,8 +179,6 @@ def test_what_others_could_have_written_is_not_loaded(cache, where):
 
 
 def test_the_least_used_is_removed_beyond_a_size(cache, monkeypatch):
-    import os
-
     for i in range(3):
         Program(f"f{i}", Traced(), STATE)(ones(3), [1])
     first, second, third = (next(cache.glob(f"f{i}-*")) for i in range(3))
@@ -216,3 +216,66 @@ print(Program("f", function, np.float32(1))(np.float32([1, 2])))
 
 def test_a_machine_has_one_name():
     assert machine() == machine() and "/" not in machine()
+
+
+### Compiled at once, and better later
+
+
+@pytest.fixture
+def choosing(monkeypatch):
+    """Lets programs be compiled in two ways although the tests' flags say otherwise."""
+    monkeypatch.setattr(program_module, "_may_choose", lambda: True)
+
+
+def only_entry(program: Program):
+    [entry] = program._entries.values()
+    return entry
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_program_that_is_used_again_is_compiled_better(cache, choosing, narrow):
+    program = Program("f", Traced(), STATE, narrow=narrow)
+    for use in range(3):
+        assert not use or only_entry(program).better is None
+        assert_right(program(ones(3), [1]), 3, 1)
+    better = only_entry(program).better.result()
+    assert only_entry(program).best() is better
+    assert better.options == (program_module._NARROW if narrow else None)
+    assert only_entry(program).made.result().options == program_module._AT_ONCE
+    assert_right(program(ones(3), [1]), 3, 1)
+    assert len(list(cache.iterdir())) == 2
+
+    function = Traced()
+    again = Program("f", function, STATE, narrow=narrow)
+    for _ in range(4):
+        assert_right(again(ones(3), [1]), 3, 1)
+    assert function.times == 0
+    assert only_entry(again).made.result().options == better.options
+
+
+def test_a_program_for_later_is_compiled_well_at_the_first_time(cache, choosing):
+    program = Program("f", Traced(), STATE)
+    program.prepare(ones(3), [1], best=True).result()
+    for _ in range(4):
+        program(ones(3), [1])
+    assert only_entry(program).better is None and len(list(cache.iterdir())) == 1
+
+
+def test_a_better_program_that_fails_is_not_missed(cache, choosing, monkeypatch):
+    program = Program("f", Traced(), STATE)
+    program(ones(3), [1])
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(program, "_compiled", fail)
+    for _ in range(4):
+        assert_right(program(ones(3), [1]), 3, 1)
+    assert isinstance(only_entry(program).better.exception(), MemoryError)
+
+
+def test_what_a_user_tells_xla_goes_first(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=2")
+    program = Program("f", Traced(), STATE, narrow=True)
+    program(ones(3), [1])
+    assert only_entry(program).made.result().options is None
