@@ -8,15 +8,21 @@ PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 # Tests compile more than they compute: XLA spends most of its time on optimising what runs once.
 QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 DEMO := demo
+SITE := site
 MINI := runs/mini
 VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
 PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
 
-.PHONY: demo train-mini ablations test parity faults outside check format clean
+.PHONY: demo site train-mini ablations test parity faults outside check format clean
 
 demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
 	$(RUN) -m stya2k_jax showcase --run=$(DEMO)/run --output=$(DEMO)
+
+# A page for any static host. RUNTIME: a folder of the npm package onnxruntime-web, to copy it in.
+site: $(VENV)/installed-onnx
+	rm -rf $(SITE)
+	$(RUN) -m stya2k_jax export --format=web --output=$(SITE) --runtime=$(RUNTIME)
 
 # Needs VGG (a file), CONTENT and STYLE (folders), and a GPU or days. Goes on where it was stopped.
 train-mini: $(if $(filter %.pth,$(VGG)),$(VENV)/installed-torch,$(VENV)/installed)
@@ -65,7 +71,7 @@ format: $(VENV)/installed-test
 	$(VENV)/bin/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info
+	rm -rf $(VENV) $(DEMO) $(SITE) build dist *.egg-info
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +80,11 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-demo: $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[demo]'
+	touch $@
+
+$(VENV)/installed-onnx: $(VENV)/installed
+	$(RUN) -m pip install --quiet --editable '.[onnx]'
+	$(RUN) -m pip install --quiet --no-deps 'jax2onnx>=0.17.1'
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

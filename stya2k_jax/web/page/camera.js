@@ -1,0 +1,91 @@
+// --- The camera -----------------------------------------------------------------------------
+
+const CAMERA_STYLE_PX = 256;
+const CAMERA_HEIGHTS = [240, 192, 128]; // painted, from the best to the quickest
+const FRAMES_A_SECOND = 5; // below that, "automatic" takes the next height
+const FRAMES_TO_JUDGE = 6;
+
+function startCamera({painter, open, blendOf, hasStyles}) {
+  const video = byId("camera"), view = byId("camera-view");
+  let stream = null;
+  const say = (words, isProblem = false) => {
+    byId("camera-status").textContent = words;
+    byId("camera-status").classList.toggle("problem", isProblem);
+  };
+  const show = isRunning => {
+    byId("camera-start").hidden = isRunning;
+    byId("camera-stop").hidden = !isRunning;
+    view.hidden = !isRunning;
+  };
+
+  async function start() {
+    if (!hasStyles()) return say("Choose a painting first.");
+    if (!navigator.mediaDevices) return say("This page has no camera without https.", true);
+    try {
+      const wanted = {width: {ideal: 640}, height: {ideal: 480}, facingMode: "user"};
+      stream = await navigator.mediaDevices.getUserMedia({video: wanted, audio: false});
+    } catch {
+      return say("There is no camera, or this page may not use it.", true);
+    }
+    show(true);
+    byId("camera-stop").focus();
+    try {
+      video.srcObject = stream;
+      await video.play();
+      await open(say);
+      await paintFrames();
+      say("Stopped.");
+    } catch (error) {
+      say(error.message, true);
+    }
+    stop();
+  }
+
+  /** Paints the newest frame again and again, until the camera is stopped. */
+  async function paintFrames() {
+    let level = 0, times = [], lastSaid = 0;
+    while (stream) {
+      const chosen = byId("camera-size").value;
+      const height = chosen === "auto" ? CAMERA_HEIGHTS[level] : Number(chosen);
+      const width = Math.round(height * video.videoWidth / video.videoHeight);
+      if (!hasStyles()) return;
+      const blend = await blendOf(CAMERA_STYLE_PX, say);
+      const picture = pixelsOf(video, width, height);
+      const smoothing = byId("smoothing").value / 100;
+      const painted = await painter.ask("paint", {picture, blend, smoothing}, say);
+      Object.assign(view, {width, height});
+      view.getContext("2d").putImageData(new ImageData(painted.pixels, width, height), 0, 0);
+      times.push(performance.now());
+      const rate = rateOf(times);
+      if (rate && times.at(-1) - lastSaid > 1000) {
+        say(`${rate.toFixed(1)} frames a second, painted at ${width} × ${height}.`);
+        view.dataset.rate = rate;
+        lastSaid = times.at(-1);
+      }
+      const isSlow = times.length > FRAMES_TO_JUDGE && rate < FRAMES_A_SECOND;
+      if (chosen === "auto" && isSlow && level < CAMERA_HEIGHTS.length - 1) {
+        level += 1;
+        times = [];
+      }
+      times = times.slice(-3 * FRAMES_TO_JUDGE);
+      await new Promise(requestAnimationFrame); // lets the page show it
+    }
+  }
+
+  // The first frame also prepares the program, so it does not count.
+  function rateOf(times) {
+    if (times.length < 3) return 0;
+    return 1000 * (times.length - 2) / (times.at(-1) - times[1]);
+  }
+
+  function stop() {
+    stream?.getTracks().forEach(track => track.stop());
+    const hadFocus = document.activeElement === byId("camera-stop");
+    stream = video.srcObject = null;
+    show(false);
+    if (hadFocus) byId("camera-start").focus();
+  }
+
+  byId("camera-start").onclick = start;
+  byId("camera-stop").onclick = stop;
+}
