@@ -9,6 +9,7 @@ PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 DEMO := demo
 SITE := site
+RUNTIME_VERSION := 1.30.0
 MINI := runs/mini
 VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
 PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
@@ -59,9 +60,9 @@ parity: $(VENV)/installed-torch
 faults: $(VENV)/installed-test
 	STYA2K_FAULTS=$(FAULTS) $(RUN) -m pytest -q -m faults
 
-# Exported programs, the wheel, commands of the documentation, and the pages of `stya2k demo` and
-# `stya2k evaluate` in Debian's chromium (skipped where that is missing).
-outside: $(VENV)/installed-test
+# Exported programs, the wheel, commands of the documentation, and the site and the pages of `stya2k
+# demo` and `stya2k evaluate` in Debian's chromium (skipped where chromium or npm is missing).
+outside: $(VENV)/installed-test $(VENV)/onnxruntime-web
 	$(QUICK) $(PYTEST) -m "browser or export"
 
 check: test parity
@@ -86,6 +87,12 @@ $(VENV)/installed-onnx: $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[onnx]'
 	$(RUN) -m pip install --quiet --no-deps 'jax2onnx>=0.17.1'
 	touch $@
+
+# What the site's tests copy into it.
+$(VENV)/onnxruntime-web:
+	mkdir -p $@
+	-npm pack --silent --pack-destination=$@ onnxruntime-web@$(RUNTIME_VERSION)
+	-tar xzf $@/onnxruntime-web-$(RUNTIME_VERSION).tgz --directory=$@
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,heic,onnx]'

@@ -82,9 +82,7 @@ def halves_of(
 
     def content(arrays):
         picture, shares = arrays["picture"], None
-        keys = [
-            jax.tree.unflatten(structure, [arrays[name] for name in names]) for names in given
-        ]
+        keys = [jax.tree.unflatten(structure, [arrays[name] for name in names]) for names in given]
         if styles > 1:
             shares = dict.fromkeys(STYLED_TAPS, arrays["shares"].reshape(styles, 1, 1))
         one_or_all = keys[0] if shares is None else keys

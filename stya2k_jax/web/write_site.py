@@ -1,7 +1,7 @@
 """A folder that any static host serves: page, script, stylesheet, programs, examples, manifest."""
 
-from importlib.resources import files
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,7 @@ from stya2k_jax.weights.parameters import fingerprint_of_model
 
 FORMAT = "web"
 STYLES_AT_MOST = 3
-SCRIPT_PARTS = (  # of app.js
-    *("shared.js", "headers.js", "painter.js", "pictures.js", "camera.js", "page.js", "start.js"),
-)
+SCRIPT_PARTS = ("shared.js", "painter.js", "pictures.js", "camera.js", "page.js", "start.js")
 CHECK_PX, CHECK_STEP = 64, 8
 
 

@@ -7,7 +7,6 @@ const STYLES_AT_MOST = 3;
 const byId = id => document.getElementById(id);
 
 function startPage() {
-  isolate();
   const painter = askPainter();
   const state = {photo: null, styles: [], result: null, busy: false};
   let encoding = 0; // numbers the pictures that were chosen
@@ -217,9 +216,7 @@ function startPage() {
   addEventListener("drop", event => event.preventDefault()); // beside: do not leave the page
   compare(byId("compare"));
   startCamera({painter, open, blendOf, hasStyles: () => state.styles.length > 0});
-  navigator.gpu?.requestAdapter().then(adapter => {
-    byId("compute-choice").hidden = !adapter;
-  }).catch(() => {});
+  byId("compute-choice").hidden = !navigator.gpu;
   reported(showExamples);
 }
 
@@ -245,22 +242,6 @@ function askPainter() {
     worker.postMessage({id: number, task, ...given});
   });
   return {ask};
-}
-
-/** Installs the service worker that lets WebAssembly use threads, and loads the page once more. */
-async function isolate() {
-  const wanted = !self.crossOriginIsolated && self.isSecureContext
-    && (navigator.hardwareConcurrency || 1) > 1;
-  if (!wanted || !navigator.serviceWorker) return;
-  try {
-    if (sessionStorage.getItem("isolated")) return; // it has not helped
-    sessionStorage.setItem("isolated", "tried");
-    await navigator.serviceWorker.register("app.js");
-    await navigator.serviceWorker.ready;
-    location.reload();
-  } catch {
-    // Without it one thread paints.
-  }
 }
 
 // Pictures

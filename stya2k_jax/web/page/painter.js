@@ -119,8 +119,10 @@ async function engineOf(manifest, weights, compute) {
   // Modules are imported from memory, because only `fetch` checks digests.
   const asModule = bytes => URL.createObjectURL(new Blob([bytes], {type: "text/javascript"}));
   const ort = await import(asModule(main));
-  const threads = self.crossOriginIsolated
-    ? Math.min(THREADS_AT_MOST, navigator.hardwareConcurrency || 1) : 1;
+  // Browsers allow threads only where the host sends two headers (COOP and COEP). Two of them on
+  // two busy cores wait for each other, so half of the cores is enough.
+  const cores = self.crossOriginIsolated ? navigator.hardwareConcurrency || 1 : 1;
+  const threads = Math.min(THREADS_AT_MOST, Math.ceil(cores / 2));
   Object.assign(ort.env.wasm, {
     wasmPaths: {mjs: asModule(glue)}, wasmBinary: program.buffer, numThreads: threads,
   });

@@ -1,5 +1,4 @@
-// One script with three tasks: the page, its worker (the painter), and a service worker that adds
-// two headers. `start.js`, at the end, finds out which of them this is.
+// One script with two tasks: the page, and its worker, the painter. The end finds out which it is.
 "use strict";
 
 const MANIFEST = "manifest.json";

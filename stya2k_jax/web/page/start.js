@@ -1,5 +1,4 @@
-// --- Which of the three is this? ------------------------------------------------------------
+// --- Which of the two is this? --------------------------------------------------------------
 
-if (typeof ServiceWorkerGlobalScope !== "undefined") startHeaders();
-else if (typeof DedicatedWorkerGlobalScope !== "undefined") startPainter();
+if (typeof DedicatedWorkerGlobalScope !== "undefined") startPainter();
 else startPage();
