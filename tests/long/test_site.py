@@ -1,6 +1,6 @@
-"""The static site in the system's chromium: it paints what onnxruntime paints, and anybody can use it.
+"""The static site in the system's chromium: it paints what onnxruntime does, for everybody.
 
-It is served from an empty folder with the runtime copied in; no other request may leave the page.
+It is served from a folder of its own with the runtime copied in; no other request may leave it.
 Without chromium, Playwright, the ONNX converter or the npm package the tests are skipped by name.
 """
 
