@@ -62,7 +62,7 @@ faults: $(VENV)/installed-test
 
 # Exported programs, the wheel, commands of the documentation, and the site and the pages of `stya2k
 # demo` and `stya2k evaluate` in Debian's chromium (skipped where chromium or npm is missing).
-outside: $(VENV)/installed-test $(VENV)/onnxruntime-web
+outside: $(VENV)/installed-test $(VENV)/onnxruntime-web/package/package.json
 	$(QUICK) $(PYTEST) -m "browser or export"
 
 check: test parity
@@ -88,11 +88,11 @@ $(VENV)/installed-onnx: $(VENV)/installed
 	$(RUN) -m pip install --quiet --no-deps 'jax2onnx>=0.17.1'
 	touch $@
 
-# What the site's tests copy into it.
-$(VENV)/onnxruntime-web:
-	mkdir -p $@
-	-npm pack --silent --pack-destination=$@ onnxruntime-web@$(RUNTIME_VERSION)
-	-tar xzf $@/onnxruntime-web-$(RUNTIME_VERSION).tgz --directory=$@
+# What the site's tests copy into it. Without npm there is none, and they are skipped.
+$(VENV)/onnxruntime-web/package/package.json:
+	mkdir -p $(VENV)/onnxruntime-web
+	-npm pack --silent --pack-destination=$(VENV)/onnxruntime-web onnxruntime-web@$(RUNTIME_VERSION)
+	-tar xzf $(VENV)/onnxruntime-web/onnxruntime-web-$(RUNTIME_VERSION).tgz --directory=$(VENV)/onnxruntime-web
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,heic,onnx]'
