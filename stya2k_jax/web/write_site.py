@@ -26,6 +26,13 @@ FORMAT = "web"
 STYLES_AT_MOST = 3
 SCRIPT_PARTS = ("shared.js", "painter.js", "pictures.js", "camera.js", "page.js", "start.js")
 CHECK_PX, CHECK_STEP = 64, 8
+# With these headers browsers allow threads. Some hosts (Netlify, Cloudflare Pages) read this file.
+HEADERS_FILE = "_headers"
+_HEADERS = """\
+/*
+  Cross-Origin-Opener-Policy: same-origin
+  Cross-Origin-Embedder-Policy: require-corp
+"""
 
 
 def write_site(model: StyA2K, output: str | Path, runtime_folder: str | Path | None = None) -> dict:
@@ -125,6 +132,7 @@ def _page(base: str) -> dict[str, bytes]:
         "index.html": html.encode(),
         "app.js": script.encode(),
         "style.css": source("style.css").encode(),
+        HEADERS_FILE: _HEADERS.encode(),
     }
 
 

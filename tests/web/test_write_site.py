@@ -41,7 +41,7 @@ def test_every_file_that_the_manifest_names_is_there_with_its_digest(site):
         data = (site / entry["file"]).read_bytes()
         assert (entry["bytes"], entry["integrity"]) == (len(data), digest(data))
     examples = [x["file"] for kind in manifest["examples"].values() for x in kind]
-    ours = {"index.html", "app.js", "style.css", "manifest.json"}
+    ours = {"index.html", "app.js", "style.css", "manifest.json", "_headers"}
     expected = ours | {entry["file"] for entry in loaded} | set(examples)
     found = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
     assert found == expected and len(examples) == 8

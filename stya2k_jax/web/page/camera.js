@@ -3,7 +3,8 @@
 const CAMERA_STYLE_PX = 256;
 const CAMERA_HEIGHTS = [240, 192, 128]; // painted, from the best to the quickest
 const FRAMES_A_SECOND = 5; // below that, "automatic" takes the next height
-const FRAMES_TO_JUDGE = 6;
+const FRAMES_TO_WARM_UP = 12; // browsers make WebAssembly quick while it runs
+const FRAMES_TO_JUDGE = 6; // by which the rate is measured
 
 function startCamera({painter, open, blendOf, hasStyles}) {
   const video = byId("camera"), view = byId("camera-view");
@@ -43,7 +44,7 @@ function startCamera({painter, open, blendOf, hasStyles}) {
 
   /** Paints the newest frame again and again, until the camera is stopped. */
   async function paintFrames() {
-    let level = 0, times = [], lastSaid = 0;
+    let level = 0, left = FRAMES_TO_WARM_UP, times = [], lastSaid = 0;
     while (stream) {
       const chosen = byId("camera-size").value;
       const height = chosen === "auto" ? CAMERA_HEIGHTS[level] : Number(chosen);
@@ -55,27 +56,22 @@ function startCamera({painter, open, blendOf, hasStyles}) {
       const painted = await painter.ask("paint", {picture, blend, smoothing}, say);
       Object.assign(view, {width, height});
       view.getContext("2d").putImageData(new ImageData(painted.pixels, width, height), 0, 0);
-      times.push(performance.now());
-      const rate = rateOf(times);
-      if (rate && times.at(-1) - lastSaid > 1000) {
+      times = [...times, performance.now()].slice(-FRAMES_TO_JUDGE - 1);
+      const now = times.at(-1);
+      const rate = 1000 * (times.length - 1) / (now - times[0] || Infinity);
+      left -= 1;
+      if (now - lastSaid > 1000 && rate) {
         say(`${rate.toFixed(1)} frames a second, painted at ${width} × ${height}.`);
-        view.dataset.rate = rate;
-        lastSaid = times.at(-1);
+        lastSaid = now;
       }
-      const isSlow = times.length > FRAMES_TO_JUDGE && rate < FRAMES_A_SECOND;
+      const isSlow = left <= 0 && rate < FRAMES_A_SECOND;
       if (chosen === "auto" && isSlow && level < CAMERA_HEIGHTS.length - 1) {
         level += 1;
+        left = FRAMES_TO_JUDGE;
         times = [];
       }
-      times = times.slice(-3 * FRAMES_TO_JUDGE);
       await new Promise(requestAnimationFrame); // lets the page show it
     }
-  }
-
-  // The first frame also prepares the program, so it does not count.
-  function rateOf(times) {
-    if (times.length < 3) return 0;
-    return 1000 * (times.length - 2) / (times.at(-1) - times[1]);
   }
 
   function stop() {

@@ -158,7 +158,7 @@ function startPage() {
     const opened = await painter.ask("open", {compute: byId("compute").value}, tell);
     if (opened.compute !== byId("compute").value) {
       byId("compute").value = opened.compute;
-      tell("The graphics card does not paint what it should; the processor paints.");
+      tell("The graphics card is slow or paints something else; the processor paints.");
     }
     return opened;
   }
