@@ -179,6 +179,7 @@ function startPage() {
       state.result = {before: picture, after: painted.pixels, width, height};
       byId("download").download = `${name.replace(/\.[^.]*$/, "")}-painted.png`;
       byId("result").hidden = false;
+      byId("result").dataset.seconds = painted.seconds; // for benchmarks/site.py
       showResult();
       const by = compute === "webgpu" ? "the graphics card"
         : threads > 1 ? `${threads} threads` : "one thread";

@@ -72,7 +72,8 @@ function startPainter() {
    */
   async function paint({picture, blend, smoothing}) {
     const begin = performance.now();
-    const painted = await engine.paint(picture, blend.map(x => ({...x, arrays: styles.get(x.key)})));
+    const encoded = blend.map(x => ({...x, arrays: styles.get(x.key)}));
+    const painted = await engine.paint(picture, encoded);
     const seconds = (performance.now() - begin) / 1000;
     const {width, height} = picture;
     let values = cropped(painted, width, height);
@@ -82,7 +83,7 @@ function startPainter() {
   }
 }
 
-/** Opens the graphics card's runtime; null if it is slow or does not paint what the model paints. */
+/** Opens the graphics card's runtime; null if it is slow or paints something else. */
 async function checked(manifest, weights) {
   const adapter = await navigator.gpu?.requestAdapter();
   if (!adapter) return null;
@@ -117,9 +118,9 @@ async function checked(manifest, weights) {
 /** Opens ONNX Runtime Web, and the model's programs when they are first needed. */
 async function engineOf(manifest, weights, compute) {
   const {base, files} = manifest.runtime;
-  const [main, glue, program] = await Promise.all(
-    files[compute].map(({file, integrity}) => bytesOf(new URL(base + file, self.location), integrity)),
-  );
+  const [main, glue, program] = await Promise.all(files[compute].map(
+    ({file, integrity}) => bytesOf(new URL(base + file, self.location), integrity),
+  ));
   // Modules are imported from memory, because only `fetch` checks digests.
   const asModule = bytes => URL.createObjectURL(new Blob([bytes], {type: "text/javascript"}));
   const ort = await import(asModule(main));
