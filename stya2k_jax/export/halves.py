@@ -12,7 +12,7 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, Architecture
 from stya2k_jax.network.convolution import portable_form
 from stya2k_jax.network.model import StyA2K
-from stya2k_jax.network.sizes import Size
+from stya2k_jax.network.sizes import Extent, Size
 from stya2k_jax.weights.parameters import named_leaves
 
 HALVES = ("style", "content")
@@ -42,6 +42,7 @@ def halves_of(
     *,
     batch: int | None = None,
     styles: int = 1,
+    padded: bool = False,
 ) -> dict[str, Half]:
     """Returns the programs `style` and `content`; arguments and errors as `export_model`.
 
@@ -52,6 +53,8 @@ def halves_of(
       batch: how many pictures a call takes; None: each call may choose.
       styles: how many styles `content` blends. More than one have names with their number in front,
         as `0.relu3_1.progressive.k`, and `shares` `[styles]`, which add up to 1.
+      padded: whether `content` takes contents that are padded at the bottom and right, and their
+        real `size`, int32 `[2]`: height and width in pixels. The padding changes nothing.
     """
     architecture = model.architecture
     if architecture.dtype != "float32":
@@ -82,12 +85,14 @@ def halves_of(
 
     def content(arrays):
         picture, shares = arrays["picture"], None
+        extent = Extent(arrays["size"][0], arrays["size"][1]) if padded else None
         keys = [jax.tree.unflatten(structure, [arrays[name] for name in names]) for names in given]
         if styles > 1:
             shares = dict.fromkeys(STYLED_TAPS, arrays["shares"].reshape(styles, 1, 1))
         one_or_all = keys[0] if shares is None else keys
-        taps = model.encoder(picture)
-        return {"stylized": model.painter(taps, one_or_all, *picture.shape[1:3], shares=shares)}
+        taps = model.encoder(picture, extent=extent)
+        options = dict(shares=shares, extent=extent)
+        return {"stylized": model.painter(taps, one_or_all, *picture.shape[1:3], **options)}
 
     with portable_form():
         structure = jax.tree.structure(jax.eval_shape(keys_of, columns[0]))
@@ -97,6 +102,8 @@ def halves_of(
             for i, keys in enumerate(jax.eval_shape(keys_of, column) for column in columns)
         ]
     inputs = {"picture": contents}
+    if padded:
+        inputs["size"] = jax.ShapeDtypeStruct((2,), jnp.int32)
     if styles > 1:
         inputs["shares"] = jax.ShapeDtypeStruct((styles,), jnp.float32)
     return {

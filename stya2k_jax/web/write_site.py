@@ -115,9 +115,10 @@ def check_of(model: StyA2K) -> dict[str, Any]:
 
 def _halves(model: StyA2K) -> dict[str, Half]:
     """Returns `style`, and `content` for one style, `content_2` and `content_3` for blends."""
-    halves = halves_of(model, batch=1)
+    halves = halves_of(model, batch=1, padded=True)
     for count in range(2, STYLES_AT_MOST + 1):
-        halves[f"content_{count}"] = halves_of(model, batch=1, styles=count)["content"]
+        blend = halves_of(model, batch=1, styles=count, padded=True)
+        halves[f"content_{count}"] = blend["content"]
     return halves
 
 

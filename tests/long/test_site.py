@@ -117,7 +117,8 @@ def painted_by_onnxruntime(site, photo, paintings, shares=None) -> np.ndarray:
     picture = floats(photo)
     height, width = picture.shape[1:3]
     missing = [(0, -side % 64) for side in (height, width)]
-    inputs["picture"] = np.pad(picture, ((0, 0), *missing, (0, 0)), mode="reflect")
+    inputs["picture"] = np.pad(picture, ((0, 0), *missing, (0, 0)), mode="edge")
+    inputs["size"] = np.array([height, width], np.int32)
     wanted = {x.name for x in content.get_inputs()}
     given = {name: array for name, array in inputs.items() if name in wanted}
     (stylized,) = content.run(["stylized"], given)

@@ -99,9 +99,10 @@ async function checked(manifest, weights) {
   }
   const tensor = new engine.ort.Tensor("float32", picture, [1, size, size, 3]);
   const keys = await engine.run("style", {picture: tensor});
-  await engine.run("content", {picture: tensor, ...keys}); // the first time it is prepared
+  const inputs = {picture: tensor, size: engine.sides(size, size), ...keys};
+  await engine.run("content", inputs); // the first time it is prepared
   const begin = performance.now();
-  const {stylized} = await engine.run("content", {picture: tensor, ...keys});
+  const {stylized} = await engine.run("content", inputs);
   if (performance.now() - begin > 1000 * CHECK_SECONDS) return null;
   let i = 0;
   for (let y = 0; y < size; y += step) {
@@ -150,12 +151,15 @@ async function engineOf(manifest, weights, compute) {
     const {data, height, width} = padded(picture, manifest.unit);
     return new ort.Tensor("float32", data, [1, height, width, 3]);
   };
+  const sides = (height, width) =>
+    new ort.Tensor("int32", Int32Array.of(height, width), [2]);
   await session("style"); // one after the other, as WebGPU demands
   await session("content");
   return {
-    ort, run, tensor, compute, threads,
+    ort, run, tensor, sides, compute, threads,
     async paint(picture, blend) {
-      const inputs = {picture: tensor(picture)};
+      const size = sides(picture.height, picture.width);
+      const inputs = {picture: tensor(picture), size};
       if (blend.length === 1) Object.assign(inputs, blend[0].arrays);
       else {
         const shares = Float32Array.from(blend, x => x.share);

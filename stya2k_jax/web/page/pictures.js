@@ -1,19 +1,15 @@
 // --- Pictures as numbers --------------------------------------------------------------------
 
-/** Returns the index within n points that stands at place i, reflected at both ends. */
-function reflected(i, n) {
-  if (n === 1) return 0;
-  const period = 2 * n - 2, j = i % period;
-  return j < n ? j : period - j;
-}
-
-/** Makes floats in [0, 1], [height, width, 3], of RGBA bytes; sides become multiples of `unit`. */
+/**
+ * Makes floats in [0, 1], [height, width, 3], of RGBA bytes. Sides become multiples of `unit`, by
+ * repeating the last row and column; the programs are given the real size.
+ */
 function padded({pixels, width, height}, unit) {
   const W = Math.ceil(width / unit) * unit, H = Math.ceil(height / unit) * unit;
   const data = new Float32Array(W * H * 3);
-  const columns = Array.from({length: W}, (_, x) => 4 * reflected(x, width));
+  const columns = Array.from({length: W}, (_, x) => 4 * Math.min(x, width - 1));
   for (let y = 0, i = 0; y < H; y++) {
-    const row = 4 * width * reflected(y, height);
+    const row = 4 * width * Math.min(y, height - 1);
     for (let x = 0; x < W; x++, i += 3) {
       const from = row + columns[x];
       data[i] = pixels[from] / 255;
