@@ -15,7 +15,7 @@ SHAPE = (1, 8, 12, 3)
 @pytest.mark.parametrize("size", [(8, 12), (5, 7), (2, 11), (8, 2)])
 def test_the_real_part_is_bordered_by_its_reflection_whatever_the_padding(size):
     height, width = size
-    x = np.asarray(jax.random.normal(jax.random.key(0), SHAPE))
+    x = np.array(jax.random.normal(jax.random.key(0), SHAPE))
     x[:, height:], x[:, :, width:] = np.nan, np.nan
     picked = np.asarray(pick_reflected(x, Extent(*size)))
     assert picked.shape == (1, 10, 14, 3)
@@ -26,7 +26,7 @@ def test_the_real_part_is_bordered_by_its_reflection_whatever_the_padding(size):
 
 
 def test_a_side_of_one_point_repeats_it():
-    x = np.asarray(jax.random.normal(jax.random.key(0), SHAPE))
+    x = np.array(jax.random.normal(jax.random.key(0), SHAPE))
     picked = np.asarray(pick_reflected(x, Extent(1, 1)))[:, :3, :3]
     np.testing.assert_array_equal(picked, np.broadcast_to(x[:, :1, :1], picked.shape))
 
@@ -34,7 +34,7 @@ def test_a_side_of_one_point_repeats_it():
 @pytest.mark.parametrize("size", [(8, 12), (5, 7), (1, 1)])
 def test_the_padding_holds_the_last_real_points_and_pools_alike(size):
     height, width = size
-    x = np.asarray(jax.random.normal(jax.random.key(0), SHAPE))
+    x = np.array(jax.random.normal(jax.random.key(0), SHAPE))
     real = x[:, :height, :width]
     missing = ((0, 0), (0, 8 - height), (0, 12 - width), (0, 0))
     picked = pick_last(x, Extent(*size))
