@@ -69,7 +69,8 @@ def onnxruntime_of(site: Path, photo: Path, style: Path, size_px: int):
     )
     names = [output.name for output in encode.get_outputs()]
     keys = dict(zip(names, encode.run(names, {"picture": floats(style)}), strict=True))
-    inputs = {"picture": floats(photo, size_px), **keys}
+    size = np.array([size_px, size_px], np.int32)
+    inputs = {"picture": floats(photo, size_px), "size": size, **keys}
 
     def seconds() -> float:
         begin = time.perf_counter()
