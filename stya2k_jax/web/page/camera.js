@@ -8,7 +8,7 @@ const FRAMES_TO_JUDGE = 6; // by which the rate is measured
 
 function startCamera({painter, open, blendOf, hasStyles}) {
   const video = byId("camera"), view = byId("camera-view");
-  let stream = null;
+  let stream = null, isAsking = false;
   const say = (words, isProblem = false) => {
     byId("camera-status").textContent = words;
     byId("camera-status").classList.toggle("problem", isProblem);
@@ -21,39 +21,47 @@ function startCamera({painter, open, blendOf, hasStyles}) {
 
   async function start() {
     if (!hasStyles()) return say("Choose a painting first.");
+    if (stream || isAsking) return;
     if (!navigator.mediaDevices) return say("This page has no camera without https.", true);
+    isAsking = true;
     try {
       const wanted = {width: {ideal: 640}, height: {ideal: 480}, facingMode: "user"};
       stream = await navigator.mediaDevices.getUserMedia({video: wanted, audio: false});
     } catch {
       return say("There is no camera, or this page may not use it.", true);
+    } finally {
+      isAsking = false;
     }
     show(true);
     byId("camera-stop").focus();
+    const mine = stream; // another one is there if the camera is stopped and started again
+    const isOn = () => stream === mine;
+    const tell = words => isOn() && say(words);
     try {
       video.srcObject = stream;
       await video.play();
-      await open(say);
-      await paintFrames();
-      say("Stopped.");
+      await open(tell);
+      await paintFrames(isOn, tell);
     } catch (error) {
-      say(error.message, true);
+      if (isOn()) say(error.message, true);
     }
-    stop();
+    if (isOn()) stop();
   }
 
   /** Paints the newest frame again and again, until the camera is stopped. */
-  async function paintFrames() {
+  async function paintFrames(isOn, tell) {
     let level = 0, left = FRAMES_TO_WARM_UP, times = [], lastSaid = 0;
-    while (stream) {
+    while (isOn()) {
       const chosen = byId("camera-size").value;
       const height = chosen === "auto" ? CAMERA_HEIGHTS[level] : Number(chosen);
       const width = Math.round(height * video.videoWidth / video.videoHeight);
-      if (!hasStyles()) return;
-      const blend = await blendOf(CAMERA_STYLE_PX, say);
+      if (!hasStyles()) return say("Choose a painting first.");
+      const blend = await blendOf(CAMERA_STYLE_PX, tell);
+      if (!isOn()) return;
       const picture = pixelsOf(video, width, height);
       const smoothing = byId("smoothing").value / 100;
-      const painted = await painter.ask("paint", {picture, blend, smoothing}, say);
+      const painted = await painter.ask("paint", {picture, blend, smoothing}, tell);
+      if (!isOn()) return;
       Object.assign(view, {width, height});
       view.getContext("2d").putImageData(new ImageData(painted.pixels, width, height), 0, 0);
       times = [...times, performance.now()].slice(-FRAMES_TO_JUDGE - 1);
@@ -83,5 +91,8 @@ function startCamera({painter, open, blendOf, hasStyles}) {
   }
 
   byId("camera-start").onclick = start;
-  byId("camera-stop").onclick = stop;
+  byId("camera-stop").onclick = () => {
+    stop();
+    say("Stopped.");
+  };
 }
