@@ -4,6 +4,7 @@ It is served from a folder of its own with the runtime copied in; no other reque
 Without chromium, Playwright, the ONNX converter or the npm package the tests are skipped by name.
 """
 
+import json
 import re
 import shutil
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from stya2k_jax import load
 from stya2k_jax.pictures.synthetic import draw_content, draw_style
+from stya2k_jax.web import runtime
 from stya2k_jax.web.write_site import write_site
 from tests.support.picture_files import ORIENTATION, noise, saved
 from tests.support.site import NAMELESS, PALE_TEXTS, runtime_folder, served
@@ -238,6 +240,33 @@ def test_files_of_another_model_or_runtime_are_refused(browser, site, tmp_path_f
         page.click("#paint")
         says(page, "weights.bin cannot be loaded, or is not the file that this page expects")
         context.close()
+
+
+def test_without_a_copy_the_runtime_comes_from_the_cdn(browser, site, tmp_path):
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder, ignore=shutil.ignore_patterns(runtime.FOLDER))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["runtime"]["base"] = runtime.CDN
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    asked = []
+
+    def answer(route) -> None:  # in the place of the CDN
+        asked.append(route.request.url.removeprefix(runtime.CDN))
+        headers = {"Access-Control-Allow-Origin": "*"}
+        route.fulfill(path=site / runtime.FOLDER / asked[-1], headers=headers)
+
+    with served(folder) as url:
+        context = browser.new_context()
+        context.route(f"{runtime.CDN}*", answer)
+        page = context.new_page()
+        page.goto(url)
+        page.click("#photo-examples button >> nth=0")
+        page.click("#style-examples button >> nth=0")
+        page.select_option("#size", "256")
+        says(page, "^Ready")
+        paint(page)
+        context.close()
+    assert sorted(asked) == sorted(runtime.FILES["wasm"])
 
 
 ### The camera
