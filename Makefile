@@ -8,15 +8,22 @@ PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 # Tests compile more than they compute: XLA spends most of its time on optimising what runs once.
 QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 DEMO := demo
+SITE := site
+RUNTIME_VERSION := 1.30.0
 MINI := runs/mini
 VARIANTS := full all_to_all no_da no_pa no_pa_step1 single_head adain sanet adaattn
 PICTURES = --config.content=$(CONTENT) --config.style=$(STYLE)
 
-.PHONY: demo train-mini ablations test parity faults outside check format manual notebooks clean
+.PHONY: demo site train-mini ablations test parity faults outside check format manual notebooks clean
 
 demo: $(VENV)/installed-demo
 	$(RUN) train.py --config=configs/fine_tune.py --workdir=$(DEMO)/run
 	$(RUN) -m stya2k_jax showcase --run=$(DEMO)/run --output=$(DEMO)
+
+# A page for any static host. RUNTIME: a folder of the npm package onnxruntime-web, to copy it in.
+site: $(VENV)/installed-onnx
+	rm -rf $(SITE)
+	$(RUN) -m stya2k_jax export --format=web --output=$(SITE) --runtime=$(RUNTIME)
 
 # Needs VGG (a file), CONTENT and STYLE (folders), and a GPU or days. Goes on where it was stopped.
 train-mini: $(if $(filter %.pth,$(VGG)),$(VENV)/installed-torch,$(VENV)/installed)
@@ -53,9 +60,9 @@ parity: $(VENV)/installed-torch
 faults: $(VENV)/installed-test
 	STYA2K_FAULTS=$(FAULTS) $(RUN) -m pytest -q -m faults
 
-# Exported programs, the wheel, notebooks, commands of the documentation, and the pages of
-# `stya2k demo` and `stya2k evaluate` in Debian's chromium (skipped where that is missing).
-outside: $(VENV)/installed-test
+# Exported programs, the wheel, notebooks, commands of the documentation, and the site and the pages of
+# `stya2k demo` and `stya2k evaluate` in Debian's chromium (skipped where chromium or npm is missing).
+outside: $(VENV)/installed-test $(VENV)/onnxruntime-web/package/package.json
 	$(QUICK) $(PYTEST) -m "browser or export"
 
 check: test parity
@@ -73,7 +80,7 @@ notebooks: $(VENV)/installed-test
 	$(RUN) -m tests.support.notebooks examples/*.ipynb
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info
+	rm -rf $(VENV) $(DEMO) $(SITE) build dist *.egg-info
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -83,6 +90,17 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/installed-demo: $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[demo]'
 	touch $@
+
+$(VENV)/installed-onnx: $(VENV)/installed
+	$(RUN) -m pip install --quiet --editable '.[onnx]'
+	$(RUN) -m pip install --quiet --no-deps 'jax2onnx>=0.17.1'
+	touch $@
+
+# What the site's tests copy into it. Without npm there is none, and they are skipped.
+$(VENV)/onnxruntime-web/package/package.json:
+	mkdir -p $(VENV)/onnxruntime-web
+	-npm pack --silent --pack-destination=$(VENV)/onnxruntime-web onnxruntime-web@$(RUNTIME_VERSION)
+	-tar xzf $(VENV)/onnxruntime-web/onnxruntime-web-$(RUNTIME_VERSION).tgz --directory=$(VENV)/onnxruntime-web
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[test,evaluate,video,demo,heic,onnx]'

@@ -71,6 +71,9 @@ def browser():
     if not chromium:
         pytest.skip("needs chromium on the PATH")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # A camera that shows a moving picture, and may be used without asking.
+        camera = [f"--use-fake-{what}-for-media-stream" for what in ("device", "ui")]
+        arguments = ["--no-sandbox", *camera]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield browser
         browser.close()

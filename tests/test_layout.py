@@ -16,7 +16,7 @@ AT_THE_ROOT = {"__init__.py", "__main__.py", "errors.py", "stopping.py", "py.typ
 BELOW_ALL = {"errors", "stopping"}
 FOLDERS = (  # each imports from those before it; docs/architecture.md says what they hold
     *("files", "network", "pictures", "weights", "conversion", "data", "training", "video"),
-    *("inference", "export", "metrics", "reports", "evaluation", "demo", "commands"),
+    *("inference", "export", "metrics", "reports", "web", "evaluation", "demo", "commands"),
 )
 NOT_LOADED = (  # by `import stya2k_jax`, because they are heavy, optional or both
     *("orbax", "grain", "tensorflow_datasets", "tensorboardX", "av", "cv2", "gradio", "torch"),

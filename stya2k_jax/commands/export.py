@@ -11,16 +11,27 @@ from stya2k_jax.export.export_model import export_model
 from stya2k_jax.export.halves import HALVES
 from stya2k_jax.export.manifest import FORMATS, MANIFEST_FILE
 from stya2k_jax.network.sizes import Size
+from stya2k_jax.web.runtime import CDN
+from stya2k_jax.web.write_site import FORMAT as WEB
+from stya2k_jax.web.write_site import write_site
 from stya2k_jax.weights.loading import MINI, load
 
 
 def main() -> None:
-    """Exports a model; see `export.export_model`."""
+    """Exports a model; see `export.export_model`, and `web.write_site` for a site."""
     checkpoint = flags.DEFINE_string(
         "checkpoint", MINI, "Model of convert_vgg.py, run of train.py, or the small model."
     )
-    form = flags.DEFINE_enum("format", "stablehlo", list(FORMATS), "Of the programs.")
+    form = flags.DEFINE_enum(
+        "format", "stablehlo", [*FORMATS, WEB], "Of the programs; web: a site that paints."
+    )
     output = flags.DEFINE_string("output", None, "Directory to make.", required=True)
+    runtime = flags.DEFINE_string(
+        "runtime",
+        "",
+        "With --format=web: folder of the npm package onnxruntime-web, to copy its files into the "
+        f"site; or nothing, and browsers load them from {CDN}.",
+    )
     sizes = {
         f"{half}_size": flags.DEFINE_string(
             f"{half}_size", "", f"Height x width of all {half}s, such as 512x384; or of any."
@@ -30,7 +41,15 @@ def main() -> None:
 
     def run(_) -> None:
         fixed = {name: parse_size(flag.value, name) for name, flag in sizes.items()}
+        if runtime.value and form.value != WEB:
+            raise UserError("--runtime is only for --format=web.")
+        if any(fixed.values()) and form.value == WEB:
+            raise UserError("A site paints any size; leave --content_size and --style_size out.")
         model = load(checkpoint.value, dtype="float32")
+        if form.value == WEB:
+            write_site(model, output.value, runtime.value or None)
+            print(_what_to_do(Path(output.value)))
+            return
         manifest = export_model(model, output.value, form.value, **fixed)
         for program in manifest["programs"].values():
             path = Path(output.value, program["file"])
@@ -38,6 +57,14 @@ def main() -> None:
         print(f"{Path(output.value, MANIFEST_FILE)} says how to run them.")
 
     command_line.run(run)
+
+
+def _what_to_do(site: Path) -> str:
+    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    return (
+        f"{site}: {size / 1e6:.2f} MB. Any static host serves it; here:\n"
+        f"python -m http.server --directory {site} 8000, then open http://localhost:8000"
+    )
 
 
 def parse_size(text: str, flag: str) -> Size | None:

@@ -1,4 +1,4 @@
 """The page of `stya2k demo`, and the showcase page of `make demo`.
 
-Read server, page, painting; showcase, examples.
+Read server, page, painting; showcase, training_story, examples.
 """

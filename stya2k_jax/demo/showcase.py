@@ -1,29 +1,41 @@
 """A first look in one page: `stya2k showcase --output=demo`, which `make demo` runs.
 
 Stylizes photographs in styles that the project draws, with the model that comes with it, and puts
-everything into one HTML file, the losses of a training run too.
+everything into one HTML file, what a training run did too.
 """
 
-import json
+import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 from tqdm import tqdm
 
 from stya2k_jax.demo.examples import contents_and_styles
-from stya2k_jax.errors import UserError
+from stya2k_jax.demo.training_story import story_of
+from stya2k_jax.demo.words import duration
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.pictures.arrays import write_png
 from stya2k_jax.pictures.names import Pair
 from stya2k_jax.pictures.reading import read_picture
-from stya2k_jax.reports import plots
 from stya2k_jax.reports.page import write_page
 from stya2k_jax.reports.picture_grids import Thumbnails, picture_grid
-from stya2k_jax.training.log import METRICS_FILE
+
+HERO = Pair("chelsea", "stained_glass")  # shown large, where scikit-image has brought the first
+SHOWN_PX = 512  # longest side of a picture in the page
+COMMANDS = {  # what to try next
+    "Paint a photograph of yours, or a folder of them, in the style of a painting:": (
+        *("stya2k", "stylize", "--content=photo.jpg", "--style=painting.jpg"),
+        "--output=stylized",
+    ),
+    "The same in the browser, with mixtures of paintings, strength and colors:": ("stya2k", "demo"),
+    "Train the model further on your pictures:": (
+        *("stya2k", "train", "--config=fine_tune", "--workdir=runs/mine"),
+        *("--config.content=PHOTOS", "--config.style=PAINTINGS"),
+    ),
+}
 
 
 def write_showcase(
@@ -36,7 +48,7 @@ def write_showcase(
       model: what the page calls it.
       directory: for the page, `content`, `style` and `stylized`.
       size_px: side of the pictures.
-      run: a training run whose losses are shown.
+      run: a training run that the page tells of.
 
     Returns:
       The page.
@@ -44,7 +56,7 @@ def write_showcase(
     Raises:
       UserError: the run has no steps, or damaged ones, or Matplotlib is not installed.
     """
-    losses = "" if run is None else loss_curve(run)
+    training = None if run is None else story_of(run)
     contents, styles = contents_and_styles(size_px)
     sources: dict[str, dict[str, Path]] = {}
     for kind, images in (("content", contents), ("style", styles)):
@@ -53,16 +65,30 @@ def write_showcase(
             write_png(sources[kind][name], np.asarray(image))
     pictures, seconds = stylize_all(stylizer, contents, styles, directory / "stylized")
     path = directory / "demo.html"
-    thumbnails = Thumbnails(lambda file: np.asarray(read_picture(file)))
+    thumbnails = Thumbnails(lambda file: np.asarray(read_picture(file)), SHOWN_PX)
+    hero = HERO if HERO in pictures else next(iter(pictures))
     write_page(
         path,
         "showcase.html",
-        title="StyA2K in JAX",
-        summary=f"{len(contents)} contents in {len(styles)} styles by {model}, "
-        f"{size_px}×{size_px} pixels: {np.median(seconds):.2f} s a picture, styles encoded before "
-        f"(the first, with compilation: {seconds[0]:.1f} s).",
-        grid=picture_grid(pictures, sources["content"], sources["style"], thumbnails),
-        losses=losses,
+        title="Photographs, painted in any style",
+        lead=f"{model} painted these pictures on this machine, by StyA2K in JAX.",
+        hero={
+            "content": in_words(hero.content),
+            "style": in_words(hero.style),
+            "before": thumbnails.source(sources["content"][hero.content]),
+            "after": thumbnails.source(pictures[hero]),
+        },
+        heading=f"{len(contents)} picture{'s' * (len(contents) > 1)} in {len(styles)} styles",
+        times=told_times(seconds, size_px),
+        grid=picture_grid(
+            pictures,
+            sources["content"],
+            sources["style"],
+            thumbnails,
+            named=True,
+        ),
+        training=training,
+        commands=[(what, shlex.join(words)) for what, words in COMMANDS.items()],
     )
     return path
 
@@ -86,26 +112,15 @@ def stylize_all(
     return files, seconds
 
 
-def loss_curve(run: Path) -> Markup:
-    """Draws the weighted losses of a training run over its steps, as SVG.
+def in_words(name: str) -> str:
+    """Returns a picture's name as people write it."""
+    return name.replace("_", " ")
 
-    Raises:
-      UserError: the run has no steps yet, or its `metrics.jsonl` is damaged.
-    """
-    path = run / METRICS_FILE
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = {
-            row["step"]: row for row in map(json.loads, lines)
-        }  # of a step the last line counts
-        names = [name for name in rows[max(rows)] if name.startswith("loss")] if rows else []
-        series = {
-            name: [(float(step), float(row[name])) for step, row in rows.items()] for name in names
-        }
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} is no log of a training run ({type(error).__name__}: {error})."
-        ) from error
-    if not rows:
-        raise UserError(f"{run} has no steps yet; train longer.")
-    return plots.scatter(series, "step", "weighted loss")
+
+def told_times(seconds: Sequence[float], size_px: int) -> str:
+    """Says how long the pictures took: the first, which includes compilation, and the others."""
+    first = f"The first picture took {duration(seconds[0])}, because JAX compiles the model for it"
+    if len(seconds) == 1:
+        return f"{first}."
+    rest = duration(float(np.median(seconds[1:])))
+    return f"{first}; each further one of {size_px} × {size_px} pixels took {rest}."

@@ -12,7 +12,7 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.network.architecture import STYLED_TAPS, TAPS, Architecture
 from stya2k_jax.network.convolution import portable_form
 from stya2k_jax.network.model import StyA2K
-from stya2k_jax.network.sizes import Size
+from stya2k_jax.network.sizes import Extent, Size
 from stya2k_jax.weights.parameters import named_leaves
 
 HALVES = ("style", "content")
@@ -36,9 +36,26 @@ class Half(NamedTuple):
 
 
 def halves_of(
-    model: StyA2K, content_size: Size | None = None, style_size: Size | None = None
+    model: StyA2K,
+    content_size: Size | None = None,
+    style_size: Size | None = None,
+    *,
+    batch: int | None = None,
+    styles: int = 1,
+    padded: bool = False,
 ) -> dict[str, Half]:
-    """Returns the programs `style` and `content`; arguments and errors as `export_model`."""
+    """Returns the programs `style` and `content`; arguments and errors as `export_model`.
+
+    Args:
+      model: as in `export_model`.
+      content_size: as in `export_model`.
+      style_size: as in `export_model`.
+      batch: how many pictures a call takes; None: each call may choose.
+      styles: how many styles `content` blends. More than one have names with their number in front,
+        as `0.relu3_1.progressive.k`, and `shares` `[styles]`, which add up to 1.
+      padded: whether `content` takes contents that are padded at the bottom and right, and their
+        real `size`, int32 `[2]`: height and width in pixels. The padding changes nothing.
+    """
     architecture = model.architecture
     if architecture.dtype != "float32":
         raise UserError(
@@ -51,12 +68,14 @@ def halves_of(
             "give --content_size=HxW and --style_size=HxW."
         )
     unit = size_unit(architecture)
-    b, h, w, hs, ws, m = export.symbolic_shape("b, h, w, hs, ws, m", scope=_Scope())
+    counts = [f"m{i}" for i in range(styles)] if styles > 1 else ["m"]
+    symbols = export.symbolic_shape(", ".join(["b, h, w, hs, ws", *counts]), scope=_Scope())
+    b, h, w, hs, ws, *ms = (batch or symbols[0], *symbols[1:])
     contents = _pictures(b, content_size or (unit * h, unit * w))
-    styles = _pictures(b, style_size or (unit * hs, unit * ws))
+    paintings = _pictures(b, style_size or (unit * hs, unit * ws))
     # The shapes of a style's keys give the number of its blocks, not their arrangement. `content`
     # sees only the keys, so it is traced with those of a column of blocks.
-    column = _pictures(b, style_size or (unit * m, unit))
+    columns = [_pictures(b, style_size or (unit * m, unit)) for m in ms]
 
     def keys_of(picture):
         return model.painter.keys(model.encoder(picture))
@@ -65,16 +84,35 @@ def halves_of(
         return dict(named_leaves(keys_of(arrays["picture"])))
 
     def content(arrays):
-        picture = arrays["picture"]
-        keys = jax.tree.unflatten(structure, [arrays[name] for name in given])
-        return {"stylized": model.painter(model.encoder(picture), keys, *picture.shape[1:3])}
+        picture, shares = arrays["picture"], None
+        extent = Extent(arrays["size"][0], arrays["size"][1]) if padded else None
+        keys = [jax.tree.unflatten(structure, [arrays[name] for name in names]) for names in given]
+        if styles > 1:
+            shares = dict.fromkeys(STYLED_TAPS, arrays["shares"].reshape(styles, 1, 1))
+        one_or_all = keys[0] if shares is None else keys
+        taps = model.encoder(picture, extent=extent)
+        options = dict(shares=shares, extent=extent)
+        return {"stylized": model.painter(taps, one_or_all, *picture.shape[1:3], **options)}
 
     with portable_form():
-        structure = jax.tree.structure(jax.eval_shape(keys_of, column))
-        given, made = (dict(named_leaves(jax.eval_shape(keys_of, x))) for x in (column, styles))
+        structure = jax.tree.structure(jax.eval_shape(keys_of, columns[0]))
+        made = dict(named_leaves(jax.eval_shape(keys_of, paintings)))
+        given = [
+            {(f"{i}.{name}" if styles > 1 else name): leaf for name, leaf in named_leaves(keys)}
+            for i, keys in enumerate(jax.eval_shape(keys_of, column) for column in columns)
+        ]
+    inputs = {"picture": contents}
+    if padded:
+        inputs["size"] = jax.ShapeDtypeStruct((2,), jnp.int32)
+    if styles > 1:
+        inputs["shares"] = jax.ShapeDtypeStruct((styles,), jnp.float32)
     return {
-        "style": Half(style, {"picture": styles}, made),
-        "content": Half(content, {"picture": contents, **given}, {"stylized": contents}),
+        "style": Half(style, {"picture": paintings}, made),
+        "content": Half(
+            content,
+            inputs | {name: leaf for keys in given for name, leaf in keys.items()},
+            {"stylized": contents},
+        ),
     }
 
 

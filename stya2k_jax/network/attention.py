@@ -231,7 +231,9 @@ def _softmax_average(subscripts: str, logits: jax.Array, v: jax.Array) -> jax.Ar
 
 
 def _without_padding(x: jax.Array, mask: Mask) -> jax.Array:
-    return x if mask is None else jnp.where(jnp.asarray(mask)[None, :, :, None, None], x, 0.0)
+    if mask is None:
+        return x
+    return jnp.where(jnp.expand_dims(jnp.asarray(mask), (0, 3, 4)), x, 0.0)
 
 
 def _points_per_block(k: jax.Array, mask: Mask) -> jax.Array | int:

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from stya2k_jax.network import cpu_convolution
+from stya2k_jax.network.picking import pick_reflected
 from stya2k_jax.network.sizes import Extent, Length, line, with_line
 
 _portable = ContextVar("portable", default=False)
@@ -85,7 +86,7 @@ def upsample_conv3x3(
 def pad_reflect(x: jax.Array, extent: Extent | None = None) -> jax.Array:
     """Adds one reflected point on each side; an axis of length 1 repeats its only point."""
     if extent is not None:
-        return _bordered(x, extent, back=2)
+        return pick_reflected(x, extent) if is_portable() else _bordered(x, extent, back=2)
     for axis in (1, 2):
         length = x.shape[axis]
         before, after = (1, length - 2) if length > 1 else (0, 0)
@@ -193,7 +194,12 @@ def _everywhere(bias: jax.Array) -> jax.Array:
 
 def on_cpu() -> bool:
     """Returns whether JAX computes on the CPU by default; False inside `portable_form`."""
-    return jax.default_backend() == "cpu" and not _portable.get()
+    return jax.default_backend() == "cpu" and not is_portable()
+
+
+def is_portable() -> bool:
+    """Returns whether a program is traced inside `portable_form`."""
+    return _portable.get()
 
 
 @contextmanager

@@ -29,11 +29,12 @@ def mean_and_std(x: jax.Array, eps: float = EPSILON, extent: Extent | None = Non
         squares = jnp.sum((x - mean) ** 2, axis=(1, 2), keepdims=True)
         variance = squares / max(x.shape[1] * x.shape[2] - 1, 1)
     else:
-        inside = extent.inside(*x.shape[1:3])[None, :, :, None]
+        inside = jnp.expand_dims(extent.inside(*x.shape[1:3]), (0, 3))
         points = jnp.asarray(extent.height * extent.width, jnp.float32)
         mean = jnp.sum(jnp.where(inside, x, 0), axis=(1, 2), keepdims=True) / points
-        squares = jnp.where(inside, x - mean, 0) ** 2
-        variance = squares.sum(axis=(1, 2), keepdims=True) / jnp.maximum(points - 1, 1)
+        distance = jnp.where(inside, x - mean, 0)
+        squares = jnp.sum(distance * distance, axis=(1, 2), keepdims=True)
+        variance = squares / jnp.maximum(points - 1.0, 1.0)
     return mean, jnp.sqrt(variance + eps)
 
 

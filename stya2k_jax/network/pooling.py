@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from stya2k_jax.network.convolution import is_portable
+from stya2k_jax.network.picking import pick_last
 from stya2k_jax.network.sizes import Extent, repeat_last
 
 
@@ -28,7 +30,9 @@ def avg_pool(x: jax.Array, extent: Extent | None = None) -> jax.Array:
 
 def _completed(x: jax.Array, extent: Extent | None) -> jax.Array:
     # Repeating a window's points changes neither its maximum nor its mean.
-    return x if extent is None else repeat_last(x, extent)
+    if extent is None:
+        return x
+    return pick_last(x, extent) if is_portable() else repeat_last(x, extent)
 
 
 def _corners(x: jax.Array, fill: float) -> tuple[jax.Array, ...]:

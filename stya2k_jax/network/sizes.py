@@ -32,8 +32,9 @@ class Extent(NamedTuple):
 
     def inside(self, height: int, width: int) -> jax.Array:
         """Returns booleans `[height, width]`, True at real points."""
-        rows, columns = jnp.arange(height) < self.height, jnp.arange(width) < self.width
-        return rows[:, None] & columns[None]
+        # Not `jnp.arange`, which the converter to ONNX does not take with symbolic sizes.
+        rows, columns = (lax.broadcasted_iota(jnp.int32, (height, width), i) for i in (0, 1))
+        return (rows < self.height) & (columns < self.width)
 
 
 def size_of(shape: tuple[int, ...]) -> Size:

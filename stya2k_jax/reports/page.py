@@ -25,6 +25,12 @@ def _templates() -> jinja2.Environment:
     return templates
 
 
+def source(name: str) -> str:
+    """Returns a file of `templates` as it is: the stylesheet, say, which the site has too."""
+    templates = _templates()
+    return templates.loader.get_source(templates, name)[0]
+
+
 def macro(name: str, *values: Any) -> Markup:
     """Fills a macro of `templates/macros.html`; texts are escaped, `Markup` is kept."""
     return getattr(_templates().get_template("macros.html").module, name)(*values)

@@ -31,14 +31,14 @@ def small_jpeg(pixels: np.ndarray, size_px: int = THUMBNAIL_PX, quality: int = 8
 class Thumbnails:
     """Pictures as data URLs, each made once."""
 
-    def __init__(self, pixels_of: Callable[[Path], np.ndarray]):
-        """Takes what reads a picture as uint8 `[H, W, 3]`."""
-        self._pixels_of, self._made = pixels_of, {}
+    def __init__(self, pixels_of: Callable[[Path], np.ndarray], size_px: int = THUMBNAIL_PX):
+        """Takes what reads a picture as uint8 `[H, W, 3]`, and the longest side of one shown."""
+        self._pixels_of, self._size_px, self._made = pixels_of, size_px, {}
 
     def keep(self, path: Path, pixels: np.ndarray) -> None:
         """Makes a thumbnail of a picture that somebody has read anyway."""
         if path not in self._made:
-            self._made[path] = small_jpeg(pixels)
+            self._made[path] = small_jpeg(pixels, self._size_px)
 
     def image(self, path: Path, title: str = "") -> str:
         """Returns an `<img>`, or the title where the picture cannot be read."""
@@ -48,7 +48,17 @@ class Thumbnails:
                 self.keep(path, self._pixels_of(path))
             except PictureError:  # counted among the failures
                 return name
-        return macro("image", name, f"data:image/jpeg;base64,{self._made[path]}")
+        return macro("image", name, self.source(path))
+
+    def source(self, path: Path) -> str:
+        """Returns the data URL of a picture.
+
+        Raises:
+          PictureError: it cannot be read.
+        """
+        if path not in self._made:
+            self.keep(path, self._pixels_of(path))
+        return f"data:image/jpeg;base64,{self._made[path]}"
 
 
 def picture_grid(
@@ -57,18 +67,35 @@ def picture_grid(
     styles: Mapping[str, Path],
     thumbnails: Thumbnails,
     system: str = "",
+    *,
+    named: bool = False,
 ) -> Markup:
-    """Lays all pictures out: styles in the first row, contents in the first column."""
+    """Lays all pictures out: styles in the first row, contents in the first column.
+
+    Args:
+      pictures: the files of the pairs.
+      contents: files by name.
+      styles: files by name.
+      thumbnails: make the small pictures.
+      system: whose pictures they are.
+      named: contents and styles have their names below, and all pictures are larger.
+    """
 
     def cell(pair: Pair) -> str:
         return thumbnails.image(pictures[pair], pair.stem) if pair in pictures else "–"
 
-    head = [thumbnails.image(path) for path in styles.values()]
+    def source(name: str, path: Path) -> str:
+        if not named:
+            return thumbnails.image(path)
+        name = name.replace("_", " ")
+        return macro("captioned", thumbnails.image(path, name), name)
+
+    head = [source(name, path) for name, path in styles.items()]
     rows = [
-        (thumbnails.image(path), [cell(Pair(content, style)) for style in styles])
-        for content, path in contents.items()
+        (source(name, path), [cell(Pair(name, style)) for style in styles])
+        for name, path in contents.items()
     ]
-    return macro("grid", system, head, rows)
+    return macro("grid", system, head, rows, "large" if named else "")
 
 
 def pair_browser(

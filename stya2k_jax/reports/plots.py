@@ -51,6 +51,34 @@ def scatter(series: Mapping[str, Points], x_label: str, y_label: str) -> Markup:
     return _drawn(draw, INCHES, ROOM, f"{y_label} over {x_label}")
 
 
+def lines(series: Mapping[str, Points], x_label: str, y_label: str) -> Markup:
+    """Draws several series as smoothed lines over their pale values, on axes that begin at 0."""
+
+    def draw(figure) -> None:
+        axes = figure.add_subplot()
+        for i, (name, points) in enumerate(series.items()):
+            x, y = [x for x, _ in points], [y for _, y in points]
+            axes.plot(x, y, color=f"C{i}", linewidth=0.6, alpha=0.35)
+            axes.plot(
+                x, smoothed(y), color=f"C{i}", linewidth=1.8, marker="." if len(x) < 3 else ""
+            )
+            place = dict(x=1.03, y=1 - 0.07 * i, va="top", transform=axes.transAxes)
+            axes.text(s=_short(name), color=f"C{i}", parse_math=False, **place)
+        axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, None))
+
+    return _drawn(draw, INCHES, ROOM, f"{y_label} over {x_label}")
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """Returns the mean of each value and its neighbours, an eighth of all; fewer at the ends."""
+    reach = len(values) // 16
+    means = []
+    for i in range(len(values)):
+        near = values[max(0, i - reach) : i + reach + 1]
+        means.append(sum(near) / len(near))
+    return means
+
+
 def dots_by_group(groups: Mapping[str, Sequence[float]], y_label: str) -> Markup:
     """Draws each group's values as a column of dots with a line at their mean."""
     height = INCHES[1] + ROOM_BELOW

@@ -2,16 +2,17 @@
 
 import json
 import re
+import shlex
 
 import numpy as np
 import pytest
 
 from stya2k_jax.demo import examples, showcase
-from stya2k_jax.errors import UserError
 from stya2k_jax.inference.stylizer import Stylizer
 from stya2k_jax.pictures.names import Pair
 from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.synthetic import STYLES
+from tests.support.commands import run_command
 from tests.support.small_model import small_model
 
 SIZE = 32
@@ -41,30 +42,23 @@ def test_the_page_shows_every_picture_and_the_losses(tmp_path):
     page = showcase.write_showcase(stylizer, "<small>", tmp_path / "demo", SIZE, run=tmp_path)
     contents, styles = examples.contents_and_styles(SIZE)
     html = page.read_text(encoding="utf-8")
-    number = len(contents) * len(styles) + len(contents) + len(styles)
+    number = len(contents) * len(styles) + len(contents) + len(styles) + 2  # before and after
     assert html.count("data:image/jpeg") == number and html.count("<svg") == 1
-    assert "by &lt;small&gt;, 32×32 pixels" in html and str(tmp_path) not in html
+    assert "&lt;small&gt; painted these pictures" in html and str(tmp_path) not in html
+    assert "32 × 32 pixels took" in html and "stained glass" in html
+    for words in showcase.COMMANDS.values():
+        assert shlex.join(words) in html
     assert not re.search(r"(src|href)=.https?:", html)
 
 
-def test_the_curve_takes_the_last_line_of_a_step(tmp_path):
-    rows = [(1, 7.0), (2, 5.0), (2, 4.0)]
-    lines = [json.dumps({"step": step, "loss": loss, "grad_norm": 1.0}) for step, loss in rows]
-    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    svg = showcase.loss_curve(tmp_path)
-    assert len(set(re.findall(r"<use [^>]*fill-opacity", svg))) == 2 and "grad_norm" not in svg
+@pytest.mark.parametrize("words", showcase.COMMANDS.values())
+def test_the_commands_to_try_next_are_understood(words):
+    done = run_command("-m", "stya2k_jax", *words[1:], "--only_check_args")
+    assert words[0] == "stya2k" and done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff", b"{}", b'{"step": 1, "loss": "x"}', b"3"])
-def test_a_damaged_log_is_refused_by_file(tmp_path, text):
-    (tmp_path / "metrics.jsonl").write_bytes(text)
-    with pytest.raises(UserError, match="metrics.jsonl is no log of a training run"):
-        showcase.loss_curve(tmp_path)
-    with pytest.raises(UserError, match="nowhere/metrics.jsonl is no log"):
-        showcase.loss_curve(tmp_path / "nowhere")
-
-
-def test_a_run_without_steps_has_no_curve(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text("")
-    with pytest.raises(UserError, match="has no steps yet"):
-        showcase.loss_curve(tmp_path)
+def test_times_are_told_of_the_first_picture_and_of_the_others():
+    told = showcase.told_times([12.0, 0.2, 0.25, 9.0], 64)
+    assert "first picture took 12 seconds" in told
+    assert told.endswith("64 × 64 pixels took a quarter of a second.")
+    assert "further" not in showcase.told_times([12.0], 64)

@@ -17,6 +17,7 @@ from stya2k_jax.pictures.names import Pair
 from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.reports.picture_grids import Thumbnails
 from stya2k_jax.reports.study_page import QUESTIONS, write_study
+from tests.support.site import PALE_TEXTS
 
 pytestmark = pytest.mark.browser
 SYSTEMS = ("<i>ours</i>", "theirs")
@@ -112,6 +113,9 @@ def test_the_report_shows_a_chosen_pair_of_all_systems(opened, pictures, tmp_pat
     )
     window = opened(tmp_path / "report.html")
     assert window.inner_text("h1") == "a & b"
+    for colors in ("light", "dark"):
+        window.emulate_media(color_scheme=colors)
+        assert window.evaluate(PALE_TEXTS) == []
     assert colours(window, "#chosen img") == [[0, 0, 0], [0, 0, 0], [200, 0, 0], [60, 0, 0]]
     window.select_option("#content", "p1")
     window.select_option("#style", "p1")
@@ -145,6 +149,8 @@ def test_votes_of_the_study_are_exported_and_summed(opened, pictures, tmp_path):
         seen = []
         for group in range(6):
             assert window.inner_text("#where") == f"Group {group + 1} of 6"
+            window.emulate_media(color_scheme=("light", "dark")[group % 2])
+            assert window.evaluate(PALE_TEXTS) == []
             assert not [name for name in SYSTEMS if name in window.inner_text("body")]
             content, style, *shown = colours(window, "#group img")
             assert all(colour[1:] == [content[1], style[2]] for colour in shown)

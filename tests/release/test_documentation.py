@@ -21,6 +21,7 @@ from tests.support.paths import ROOT
 RUN, SLOW, CHECKED = "run", "run by `make outside`", "flags and config fields are parsed"
 SCRIPTS = {"stylize", "train", "evaluate", "convert_vgg"}
 TOOLS = {"pip", "pytest", "mypy", "ruff", "rm", "venv"}  # what `make` starts besides
+OTHERS = {"http.server", "mkdir", "npm", "tar"}  # of the site
 ALWAYS_KNOWN = {"config", "file_format", "help", "no-deps", "version"}  # of train, TFDS, all, pip
 
 
@@ -57,6 +58,7 @@ RULES = [
     Rule(r"prepare", RUN, ["--workers=0"]),
     Rule(r"demo", CHECKED),  # serves until Ctrl-C: tests/demo/test_page.py
     Rule(r"showcase", SLOW, ["--size=32"]),
+    Rule(r"export.*--format=web", CHECKED),  # a minute, or two packages: tests/web, test_site.py
     Rule(r"export.*--format=onnx", SLOW, modules=["jax2onnx", "onnxruntime"]),
     Rule(r"export", SLOW),
     Rule(r"stylize -( |$)", CHECKED),  # pipes: tests/commands/test_stylize.py
@@ -148,7 +150,7 @@ def check(command: list[str], sandbox: Path, treatment: str, place: str) -> None
         for started in commands(dry_run(rest)):
             check(started, sandbox, treatment, place)
         return
-    if Path(head).name in TOOLS:
+    if Path(head).name in TOOLS | OTHERS:
         return
     if head == "stya2k":
         head, rest = rest[0], rest[1:]

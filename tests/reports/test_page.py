@@ -54,7 +54,20 @@ class Page(html.parser.HTMLParser):
 
 
 KNOWN = {
-    *("alt", "charset", "class", "data-system", "href", "id", "lang", "loading", "src", "tabindex"),
+    *(
+        "alt",
+        "charset",
+        "class",
+        "content",
+        "name",
+        "data-system",
+        "href",
+        "id",
+        "lang",
+        "loading",
+        "src",
+        "tabindex",
+    ),
     *("title", "value", "colspan", "aria-label", "role"),
     *("version", "viewbox", "xmlns", "xmlns:xlink", "xlink:href", "clip-path", "d", "style"),
     *("transform", "type", "x", "y", "width", "height"),

@@ -69,6 +69,15 @@ def test_names_are_shown_as_they_are(name):
         assert "".join(c if c.isprintable() else "\ufffd" for c in name) in texts
 
 
+def test_a_smoothed_line_averages_neighbours_and_keeps_a_constant():
+    assert plots.smoothed([]) == [] and plots.smoothed([3.0]) == [3.0]
+    assert plots.smoothed([2.0] * 40) == [2.0] * 40
+    values = [0.0] * 32
+    values[16] = 5.0
+    smooth = plots.smoothed(values)  # two neighbours on each side
+    assert smooth[14:19] == [1.0] * 5 and sum(smooth) == pytest.approx(5)
+
+
 def test_no_values_are_an_empty_plot():
     assert dots(plots.scatter({}, "x", "y")) == []
 

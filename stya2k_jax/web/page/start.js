@@ -1,0 +1,4 @@
+// --- Which of the two is this? --------------------------------------------------------------
+
+if (typeof DedicatedWorkerGlobalScope !== "undefined") startPainter();
+else startPage();
