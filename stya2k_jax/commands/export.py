@@ -7,6 +7,7 @@ from absl import flags
 
 from stya2k_jax.commands import command_line
 from stya2k_jax.commands.command_line import UsageError
+from stya2k_jax.errors import UserError
 from stya2k_jax.export.export_model import export_model
 from stya2k_jax.export.halves import HALVES
 from stya2k_jax.export.manifest import FORMATS, MANIFEST_FILE
