@@ -7,7 +7,6 @@ from absl import flags
 
 from stya2k_jax.commands import command_line
 from stya2k_jax.commands.command_line import UsageError
-from stya2k_jax.errors import UserError
 from stya2k_jax.export.export_model import export_model
 from stya2k_jax.export.halves import HALVES
 from stya2k_jax.export.manifest import FORMATS, MANIFEST_FILE
@@ -43,9 +42,9 @@ def main() -> None:
     def run(_) -> None:
         fixed = {name: parse_size(flag.value, name) for name, flag in sizes.items()}
         if runtime.value and form.value != WEB:
-            raise UserError("--runtime is only for --format=web.")
+            raise UsageError("--runtime is only for --format=web.")
         if any(fixed.values()) and form.value == WEB:
-            raise UserError("A site paints any size; leave --content_size and --style_size out.")
+            raise UsageError("A site paints any size; leave --content_size and --style_size out.")
         model = load(checkpoint.value, dtype="float32")
         if form.value == WEB:
             write_site(model, output.value, runtime.value or None)
