@@ -35,7 +35,10 @@ train-mini: $(if $(filter %.pth,$(VGG)),$(VENV)/installed-torch,$(VENV)/installe
 	$(RUN) train.py --config=configs/a2k_mini.py:finish --workdir=$(MINI)/finish \
 		--config.encoder=$(MINI)/encoder --config.loss_encoder=$(MINI)/vgg \
 		--config.initial=$(MINI)/painter $(PICTURES)
-	$(RUN) -m stya2k_jax pack --checkpoint=$(MINI)/finish --output=$(MINI)/a2k_mini.safetensors
+	$(RUN) train.py --config=configs/a2k_mini.py:mend --workdir=$(MINI)/mend \
+		--config.encoder=$(MINI)/encoder --config.loss_encoder=$(MINI)/vgg \
+		--config.initial=$(MINI)/finish $(PICTURES)
+	$(RUN) -m stya2k_jax pack --checkpoint=$(MINI)/mend --output=$(MINI)/a2k_mini.safetensors
 
 # Needs ENCODER (a finished run of configs/encoder_mini.py), CONTENT and STYLE. LOSS_ENCODER is the
 # VGG-19 of convert_vgg.py, or surrogate:RUN, or by default ENCODER. Finished runs are skipped.

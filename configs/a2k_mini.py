@@ -12,8 +12,9 @@ weighs content more, which wins back structure that colors and strokes have cost
 Ten minutes on one H200, days on two CPU cores. `make train-mini` does all of it, the encoder
 included. What was tried: docs/training_mini.md.
 
-`:mend` takes the model that comes with the package and trains it further, at the pictures' own
-sizes, against the weave that nearest-neighbor enlargement leaves in flat areas and against rims.
+`:mend` trains a finished model further, at the pictures' own sizes, against the weave that
+nearest-neighbor enlargement leaves in flat areas and against rims: half an hour on two CPU cores.
+Left as it is, it starts from the model that comes with the package.
 """
 
 import ml_collections
@@ -45,8 +46,8 @@ def get_config(stage: str = "painter") -> ml_collections.ConfigDict:
         config.encoder = config.initial = "a2k-mini"
         config.loss_encoder = "vgg"
         config.load_size, config.crop_size, config.batch_size, config.workers = 0, 192, 4, 1
-        config.steps, config.learning_rate, config.warmup = 1500, 1e-4, 100
-        config.lambda_content, config.lambda_rims = 15.0, 1000.0
+        config.steps, config.learning_rate, config.warmup = 600, 2e-4, 100
+        config.lambda_content, config.lambda_rims, config.recolor = 15.0, 1000.0, 0.2
         config.lambda_pattern, config.lambda_pattern_contrast = 2e5, 1.5
         config.checkpoint_every = config.images_every = 100
     return config
