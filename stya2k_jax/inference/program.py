@@ -8,7 +8,7 @@ Both are kept on disk where JAX keeps compiled programs; see `kept_programs`.
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,33 +104,41 @@ class Program:
     def __call__(self, *arguments: Any, **static: Any) -> Any:
         """Returns the function's result; waits for its program."""
         leaves, tree = _flatten(arguments)
-        entry = self._entry(_call_here, tree, leaves, static, self._first)
-        made = entry.best()
+        while True:
+            try:
+                entry, _ = self._entry(_call_here, tree, leaves, static, self._first)
+                made = entry.best()
+                break
+            except CancelledError:  # it was prepared, and then given up
+                continue
         found = made.run(*self._state, *leaves)
         entry.uses += 1
         if entry.uses == _USES and made.options != self._best:
             self._improve(entry, tree, leaves, static)
         return jax.tree.unflatten(jax.tree.structure(made.result), found)
 
-    def prepare(self, *arguments: Any, best: bool = False, **static: Any) -> Future:
+    def prepare(self, *arguments: Any, best: bool = False, **static: Any) -> Future | None:
         """Begins to compile in the background; arguments may be `jax.ShapeDtypeStruct`.
 
         With `best`, it is compiled well at the first time.
+
+        Returns:
+          A future, which may be cancelled; None where that has begun before.
         """
         leaves, tree = _flatten(arguments)
         options = self._best if best else self._first
-        return self._entry(in_background, tree, leaves, static, options).made
+        return self._entry(in_background, tree, leaves, static, options)[1]
 
     def compile(self, *arguments: Any, best: bool = False, **static: Any) -> None:
         """Compiles in the thread that asks; arguments as `prepare`."""
         leaves, tree = _flatten(arguments)
         options = self._best if best else self._first
-        self._entry(_call_here, tree, leaves, static, options).made.result()
+        self._entry(_call_here, tree, leaves, static, options)[0].made.result()
 
     def result(self, *arguments: Any, **static: Any) -> Any:
         """Returns the result's shapes, of a program that is being compiled or has to be."""
         leaves, tree = _flatten(arguments)
-        return self._entry(_call_here, tree, leaves, static, self._first).result.result()
+        return self._entry(_call_here, tree, leaves, static, self._first)[0].result.result()
 
     def shapes(self, *arguments: Any, **static: Any) -> Any:
         """Returns the result's shapes, and compiles nothing."""
@@ -144,16 +152,24 @@ class Program:
         leaves: list,
         static: dict[str, Any],
         options: _Options | None,
-    ) -> _Entry:
+    ) -> tuple[_Entry, Future | None]:
+        """Returns an entry, and if it is new what `call` returns of making its program."""
         types = tuple(map(_type, leaves))
         key = tree, types, tuple(static.items())
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
-                return entry
+                return entry, None
             entry = self._entries[key] = _Entry()
-        call(self._fulfil, key, entry, static, options)
-        return entry
+        begun = call(self._fulfil, key, entry, static, options)
+        if begun is not None:
+
+            def give_up(future: Future) -> None:
+                if future.cancelled():
+                    self._fail(key, entry, CancelledError())
+
+            begun.add_done_callback(give_up)
+        return entry, begun
 
     def _fulfil(
         self, key: Any, entry: _Entry, static: dict[str, Any], options: _Options | None
@@ -167,11 +183,15 @@ class Program:
                 made = self._compiled(key, static, options, entry.result)
             entry.made.set_result(made)
         except BaseException as error:
-            with self._lock:
-                del self._entries[key]  # the next call tries again
-            for future in (entry.result, entry.made):
-                if not future.done():
-                    future.set_exception(error)
+            self._fail(key, entry, error)
+            raise
+
+    def _fail(self, key: Any, entry: _Entry, error: BaseException) -> None:
+        with self._lock:
+            del self._entries[key]  # the next call tries again
+        for future in (entry.result, entry.made):
+            if not future.done():
+                future.set_exception(error)
 
     def _improve(self, entry: _Entry, tree: Any, leaves: list, static: dict[str, Any]) -> None:
         key = tree, tuple(map(_type, leaves)), ()

@@ -87,7 +87,7 @@ class Programs:
             instead of few shapes, compiled at once.
 
         Returns:
-          A future for each program.
+          A future, which may be cancelled, for each program that is being compiled.
         """
         if not self.may_pad:
             return []
@@ -98,8 +98,9 @@ class Programs:
             self._unite_keys(styles, balanced)
         encoders = [self._style_program(size, balanced) for size in styles]
         begun = [
-            self._style_keys.prepare(*given, best=beforehand, block_sizes=sides)
+            future
             for given, sides in encoders
+            if (future := self._style_keys.prepare(*given, best=beforehand, block_sizes=sides))
         ]
         if encoders:
             for shape, extent in dict.fromkeys(map(self._content_shape, contents)):

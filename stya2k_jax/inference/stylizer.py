@@ -314,7 +314,8 @@ class Stylizer:
           tell: is called with a sentence before a program is compiled, now or later.
 
         Returns:
-          A future for each program; nobody need wait for them.
+          A future, which may be cancelled, for each program that is being compiled; nobody need
+          wait for them.
         """
         self._model.tell = tell
         return self._model.prepare(contents, styles, block_policy == "balanced", beforehand)

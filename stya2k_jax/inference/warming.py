@@ -27,7 +27,7 @@ def warm(
       tell: as `Stylizer.prepare` takes it.
 
     Returns:
-      A future for each program; some may be of one program.
+      A future for each program that is being compiled.
     """
     sizes = common_sizes(short_px, ASPECTS)
     across = common_sizes(short_px, _STYLE_ASPECTS)[: len(_STYLE_ASPECTS)]

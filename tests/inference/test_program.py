@@ -67,11 +67,41 @@ def test_what_is_prepared_is_there_when_it_is_called():
     function = Traced()
     program = Program("f", function, STATE)
     shape = jax.ShapeDtypeStruct((5, 2), jnp.float32)
-    made = program.prepare(shape, [jax.ShapeDtypeStruct((), jnp.int32)])
-    made.result()
+    program.prepare(shape, [jax.ShapeDtypeStruct((), jnp.int32)]).result()
+    assert program.prepare(shape, [jax.ShapeDtypeStruct((), jnp.int32)]) is None
     assert program.result(shape, [1])["sum"].shape == (5, 2)
     assert_right(program(ones(5), [1]), 5, 1)
     assert function.times == 1
+
+
+def test_what_is_prepared_and_given_up_is_compiled_when_it_is_called():
+    held, holding = threading.Event(), []
+
+    def hold(_, x):
+        holding.append(x)
+        held.wait()
+        return x
+
+    others = [Program("held", hold, STATE).prepare(ones(1)) for _ in range(2)]  # all the threads
+    program = Program("f", Traced(), STATE)
+    prepared = program.prepare(ones(3), [1])
+    assert prepared.cancel()
+    assert_right(program(ones(3), [1]), 3, 1)
+    held.set()
+    for other in others:
+        other.result()
+    assert len(holding) == 2
+
+
+def test_an_error_in_the_background_reaches_who_waits_and_who_calls():
+    def fail(*_):
+        raise ValueError("no")
+
+    program = Program("f", fail, STATE)
+    with pytest.raises(ValueError, match="no"):
+        program.prepare(ones(1)).result()
+    with pytest.raises(ValueError, match="no"):
+        program(ones(1))
 
 
 def test_shapes_are_known_without_compiling():
