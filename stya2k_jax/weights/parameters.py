@@ -60,9 +60,8 @@ def with_arrays(module: Module, arrays: Mapping[str, np.ndarray], origin: str) -
             + "\n  ".join(problems)
             + "\nCheck that it was made for this architecture."
         )
-    leaves = [
-        jax.numpy.asarray(np.asarray(arrays[name], np.float32)) for name, _ in named_leaves(state)
-    ]
+    leaves = [np.asarray(arrays[name], np.float32) for name, _ in named_leaves(state)]
+    leaves = jax.device_put(leaves)  # `asarray` would compile a program for each shape
     return nnx.merge(graph, jax.tree.unflatten(jax.tree.structure(state), leaves))
 
 
