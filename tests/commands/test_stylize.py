@@ -290,6 +290,7 @@ def test_flags_may_be_spelt_with_dashes_and_files_may_begin_with_one(photo):
 def test_ctrl_c_has_an_exit_code_of_its_own():
     code = (
         "import signal, time; from stya2k_jax.commands import stylize;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"  # a shell may ignore it
         "interrupt = lambda *_, **__: (signal.raise_signal(signal.SIGINT), time.sleep(60));"
         "stylize.find_sources = interrupt; stylize.main()"
     )
