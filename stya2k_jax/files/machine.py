@@ -1,9 +1,10 @@
 """A name for this machine's processor, for what runs on no other."""
 
-import hashlib
 import platform
 from functools import cache
 from pathlib import Path
+
+from stya2k_jax.files.digests import digest_of_bytes
 
 _CPU = Path("/proc/cpuinfo")
 
@@ -17,4 +18,4 @@ def machine() -> str:
     """
     lines = _CPU.read_text().splitlines() if _CPU.is_file() else [platform.processor()]
     features = next((line for line in lines if line.startswith("flags")), lines[0])
-    return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:12]}"
+    return f"{platform.machine()}-{digest_of_bytes(features.encode())[:12]}"

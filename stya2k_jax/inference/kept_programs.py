@@ -18,6 +18,7 @@ import jaxlib
 from jax.experimental import serialize_executable
 
 from stya2k_jax.files.atomic import write_whole
+from stya2k_jax.files.digests import digest_of_parts
 from stya2k_jax.files.machine import machine
 
 FOLDER, SUFFIX = "ready", ".program"
@@ -47,10 +48,11 @@ def path_of(name: str, *about: Any) -> Path | None:
     if place is None:
         return None
     device = jax.devices()[0]
-    parts = (name, _code(), _versions(), device.client.platform_version, device.device_kind)
+    versions = jax.__version__, jaxlib.__version__, device.client.platform_version
     settings = [jax.config.values[setting] for setting in _SETTINGS]
-    text = repr((*parts, machine(), os.environ.get("XLA_FLAGS"), settings, about))
-    return place / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:40]}{SUFFIX}"
+    flags = os.environ.get("XLA_FLAGS")
+    parts = (name, _code(), versions, device.device_kind, machine(), flags, settings, about)
+    return place / f"{name}-{digest_of_parts(parts)[:40]}{SUFFIX}"
 
 
 def read(path: Path) -> tuple[Any, Any] | None:
@@ -123,7 +125,3 @@ def _code() -> str:
         for file in sorted((root / part).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _versions() -> tuple[str, str]:
-    return jax.__version__, jaxlib.__version__

@@ -19,6 +19,7 @@ import numpy as np
 from stya2k_jax.inference import kept_programs
 
 _Options = dict[str, str | bool]
+_Key = tuple[Any, tuple, tuple]  # of a program: tree and types of its arguments, static ones
 
 _AT_ONCE: _Options = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
 # All of XLA's optimizations of elementwise code take half of the time to compile and gain a
@@ -114,7 +115,8 @@ class Program:
         found = made.run(*self._state, *leaves)
         entry.uses += 1
         if entry.uses == _USES and made.options != self._best:
-            self._improve(entry, tree, leaves, static)
+            key = _key(tree, leaves, static)
+            entry.better = in_background(self._compiled, key, self._best)
         return jax.tree.unflatten(jax.tree.structure(made.result), found)
 
     def prepare(self, *arguments: Any, best: bool = False, **static: Any) -> Future | None:
@@ -154,14 +156,13 @@ class Program:
         options: _Options | None,
     ) -> tuple[_Entry, Future | None]:
         """Returns an entry, and if it is new what `call` returns of making its program."""
-        types = tuple(map(_type, leaves))
-        key = tree, types, tuple(static.items())
+        key = _key(tree, leaves, static)
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
                 return entry, None
             entry = self._entries[key] = _Entry()
-        begun = call(self._fulfil, key, entry, static, options)
+        begun = call(self._fulfil, key, entry, options)
         if begun is not None:
 
             def give_up(future: Future) -> None:
@@ -171,46 +172,35 @@ class Program:
             begun.add_done_callback(give_up)
         return entry, begun
 
-    def _fulfil(
-        self, key: Any, entry: _Entry, static: dict[str, Any], options: _Options | None
-    ) -> None:
+    def _fulfil(self, key: _Key, entry: _Entry, options: _Options | None) -> None:
         try:
-            made = None if options == self._best else self._kept(key, static, self._best)
-            made = made or self._kept(key, static, options)
+            made = self._kept(key, self._best)
+            if made is None and options != self._best:
+                made = self._kept(key, options)
             if made is not None:
                 entry.result.set_result(made.result)
             else:
-                made = self._compiled(key, static, options, entry.result)
+                made = self._compiled(key, options, entry.result)
             entry.made.set_result(made)
         except BaseException as error:
             self._fail(key, entry, error)
             raise
 
-    def _fail(self, key: Any, entry: _Entry, error: BaseException) -> None:
+    def _fail(self, key: _Key, entry: _Entry, error: BaseException) -> None:
         with self._lock:
             del self._entries[key]  # the next call tries again
         for future in (entry.result, entry.made):
             if not future.done():
                 future.set_exception(error)
 
-    def _improve(self, entry: _Entry, tree: Any, leaves: list, static: dict[str, Any]) -> None:
-        key = tree, tuple(map(_type, leaves)), ()
-        entry.better = in_background(self._compiled, key, static, self._best)
-
-    def _kept(self, key: Any, static: dict[str, Any], options: _Options | None) -> Made | None:
-        path = self._path(key, static, options)
+    def _kept(self, key: _Key, options: _Options | None) -> Made | None:
+        path = self._path(key, options)
         kept = path and kept_programs.read(path)
         return Made(*kept, options) if kept else None
 
-    def _compiled(
-        self,
-        key: Any,
-        static: dict[str, Any],
-        options: _Options | None,
-        result: Future | None = None,
-    ) -> Made:
-        tree, types, _ = key
-        path = self._path(key, static, options)
+    def _compiled(self, key: _Key, options: _Options | None, result: Future | None = None) -> Made:
+        tree, types, static = key
+        path = self._path(key, options)
         if self._tell is not None and result is not None:
             self._tell(_sentence(types, path))
         count, structure = len(self._state), None
@@ -219,7 +209,7 @@ class Program:
             nonlocal structure
             state = jax.tree.unflatten(self._state_tree, leaves[:count])
             arguments = jax.tree.unflatten(tree, leaves[count:])
-            leaves, structure = jax.tree.flatten(self._function(state, *arguments, **static))
+            leaves, structure = jax.tree.flatten(self._function(state, *arguments, **dict(static)))
             return leaves
 
         flat.__name__ = self._name  # in JAX's logs
@@ -234,8 +224,8 @@ class Program:
             kept_programs.write(path, compiled, shapes)
         return Made(compiled, shapes, options)
 
-    def _path(self, key: Any, static: dict[str, Any], options: _Options | None) -> Path | None:
-        tree, types, _ = key
+    def _path(self, key: _Key, options: _Options | None) -> Path | None:
+        tree, types, static = key
         states = tuple(map(_type, self._state))
         return kept_programs.path_of(
             self._name, self._about, options, str(tree), states, types, static
@@ -254,6 +244,10 @@ def _call_here(function: Callable, *arguments: Any) -> None:
 def _flatten(arguments: tuple) -> tuple[list, Any]:
     leaves, tree = jax.tree.flatten(arguments)
     return [np.int32(x) if isinstance(x, int) else x for x in leaves], tree
+
+
+def _key(tree: Any, leaves: list, static: dict[str, Any]) -> _Key:
+    return tree, tuple(map(_type, leaves)), tuple(static.items())
 
 
 def _type(x: Any) -> tuple[tuple[int, ...], Any]:

@@ -1,7 +1,7 @@
 """Borders of the real part of a map, by indices: the form for programs that are exported.
 
-They hold it as one operation an axis, also where sizes are symbolic. `sizes` has the form that is
-fastest when XLA compiles the program.
+They hold it as one operation an axis, also where sizes are symbolic. `convolution` and `sizes` have
+the forms that are fastest when XLA compiles the program.
 """
 
 import jax

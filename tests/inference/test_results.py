@@ -13,22 +13,8 @@ from stya2k_jax.inference.stylize_files import Styling, stylize_files
 from stya2k_jax.pictures.named import Named
 from stya2k_jax.pictures.names import Pair
 from stya2k_jax.pictures.reading import Layers
+from tests.support.echo import Echo
 from tests.support.picture_files import noise, saved
-
-
-class Echo:
-    """Stands in for `Stylizer`: each result is the content."""
-
-    def prepare(self, contents, styles, **_):
-        self.sizes = list(contents)
-        list(styles)
-        return []
-
-    def encode_style(self, images, weights=None, **options):
-        return images
-
-    def __call__(self, content, style, **options):
-        return content
 
 
 def run(contents, styles, output, *, stylizer=None, size_px=0, **options):

@@ -21,27 +21,13 @@ from stya2k_jax.inference.stylize_files import Styling, stylize_files
 from stya2k_jax.pictures.opening import MAX_PIXELS
 from stya2k_jax.pictures.reading import read_picture
 from stya2k_jax.pictures.resizing import resize_short_side
+from tests.support.echo import Echo
 from tests.support.paths import ROOT
 from tests.support.picture_files import UNDO, encoded, noise
 
 MUTANTS = int(os.environ.get("STYA2K_MUTANTS", "300"))
 SIZE_PX = 16
 NOISE = noise(0, 20, 30, 3)
-
-
-class Echo:
-    """Stands in for `Stylizer`: each result is the content."""
-
-    def prepare(self, contents, styles, **_):
-        list(contents)
-        list(styles)
-        return []
-
-    def encode_style(self, images, weights=None, **options):
-        return images
-
-    def __call__(self, content, style, **options):
-        return content
 
 
 def stylize(
