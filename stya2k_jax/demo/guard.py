@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -79,7 +79,7 @@ class Guard:
         if scope["type"] != "http":
             return None  # no websockets here
         headers = dict(scope["headers"])
-        if not self._is_ours(headers):
+        if not is_own_request(self.hosts, headers.get(b"host", b""), headers.get(b"origin")):
             return await _refuse(send, b"This address is not served here; see --allow_host.")
         path, method = scope["path"], scope["method"]
         if method in ("GET", "HEAD") and _GET.fullmatch(path):
@@ -108,25 +108,6 @@ class Guard:
 
         await self.app(scope, again, send)
 
-    def _is_ours(self, headers: dict[bytes, bytes]) -> bool:
-        if not self._is_host(headers.get(b"host", b"")):
-            return False
-        origin = headers.get(b"origin")
-        if origin is None:
-            return True
-        scheme, separator, host = origin.partition(b"://")
-        return bool(separator) and scheme in (b"http", b"https") and self._is_host(host)
-
-    def _is_host(self, given: bytes) -> bool:
-        try:
-            name = urlsplit("//" + given.decode("ascii")).hostname
-        except ValueError:
-            return False
-        if name is None or not re.fullmatch(rb"[\w.\-\[\]:]+", given):
-            return False
-        # By its address nobody can be led here from another site, unlike by a name.
-        return name in self.hosts or (ANY_ADDRESS in self.hosts and _is_address(name))
-
     def _limited(self, receive: Any) -> Any:
         left = self.max_upload_bytes
 
@@ -140,6 +121,33 @@ class Guard:
 
 
 ANY_ADDRESS = "*"
+
+
+def is_own_request(hosts: Collection[str], host: bytes, origin: bytes | None) -> bool:
+    """Returns whether a request was meant for this server, and comes from no page of another site.
+
+    Args:
+      hosts: of `hosts_of`.
+      host: the request's header of that name.
+      origin: the same; None where there is none.
+    """
+    if not _is_host(hosts, host):
+        return False
+    if origin is None:
+        return True
+    scheme, separator, name = origin.partition(b"://")
+    return bool(separator) and scheme in (b"http", b"https") and _is_host(hosts, name)
+
+
+def _is_host(hosts: Collection[str], given: bytes) -> bool:
+    try:
+        name = urlsplit("//" + given.decode("ascii")).hostname
+    except ValueError:
+        return False
+    if name is None or not re.fullmatch(rb"[\w.\-\[\]:]+", given):
+        return False
+    # By its address nobody can be led here from another site, unlike by a name.
+    return name in hosts or (ANY_ADDRESS in hosts and _is_address(name))
 
 
 def hosts_of(listener: socket.socket, allowed: Iterable[str] = ()) -> set[str]:

@@ -192,7 +192,7 @@ def _stylize(
     checkpoint: Path, judge: Judge, sources: Sources, folder: Path, settings: dict[str, Any]
 ) -> None:
     """Stylizes what is lacking, unless the folder's pictures are another model's."""
-    stylizer = Stylizer(load(checkpoint))
+    stylizer = Stylizer(load(checkpoint), quick_start=False)
     used = {name: settings[name] for name in ("size_px", "crop", "contents", "styles")}
     check_settings(folder, used | {"checkpoint": stylizer.fingerprint})
     stylize_pairs(stylizer, judge, sources, folder)

@@ -1,8 +1,9 @@
 """One function of a model as programs: compiled for each shape, in the background or at need.
 
-On the CPU a program that is needed at once is compiled without XLA's optimizations, in a fraction
-of the time. It runs up to twice as long, so one that is used again is compiled better meanwhile.
-Both are kept on disk where JAX keeps compiled programs; see `kept_programs`.
+On the CPU a program of a wide model that is needed at once is compiled without XLA's optimizations,
+in a fraction of the time. It runs up to twice as long, so one that is used again is compiled better
+meanwhile. Programs of narrow models are compiled with half of the optimizations, once.
+All are kept on disk where JAX keeps compiled programs; see `kept_programs`.
 """
 
 import os
@@ -23,8 +24,14 @@ _Key = tuple[Any, tuple, tuple]  # of a program: tree and types of its arguments
 
 _AT_ONCE: _Options = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
 # All of XLA's optimizations of elementwise code take half of the time to compile and gain a
-# twentieth of the time to run, because convolutions and products are calls of a library.
-_NARROW: _Options = {"xla_backend_optimization_level": "1", "xla_cpu_use_fusion_emitters": False}
+# twentieth of the time to run, because convolutions and products are calls of a library. Without
+# any, the rest takes as long as those. By default that library (YNNPACK) also adds, compares and
+# exponentiates, a sixth slower than XLA's own code.
+_NARROW: _Options = {
+    "xla_backend_optimization_level": "1",
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
+}
 _USES = 3  # after which a program is compiled better
 
 Tell = Callable[[str], None]
@@ -82,6 +89,7 @@ class Program:
         *,
         about: Any = None,
         narrow: bool = False,
+        quick_start: bool = True,
         tell: Tell | None = None,
     ):
         """Takes the function and its first argument, which never changes.
@@ -92,13 +100,15 @@ class Program:
           state: a tree of arrays.
           about: what the function's text depends on besides shapes, such as an architecture.
           narrow: its convolutions have few channels, so that XLA's default gains little.
+          quick_start: compile at once, and better with use. Otherwise well from the start, so that
+            equal arguments give equal bits at every use and in every process.
           tell: is called with a sentence before something is compiled.
         """
         self._name, self._function, self._about, self._tell = name, function, about, tell
         self._state, self._state_tree = jax.tree.flatten(state)
         on_cpu = _may_choose()
-        self._first = _AT_ONCE if on_cpu else None
         self._best = _NARROW if on_cpu and narrow else None
+        self._first = _AT_ONCE if on_cpu and quick_start and not narrow else self._best
         self._entries: dict[Any, _Entry] = {}
         self._lock = threading.Lock()
 
@@ -219,7 +229,7 @@ class Program:
         shapes = jax.tree.unflatten(structure, leaves)
         if result is not None:
             result.set_result(shapes)
-        compiled = lowered.compile(compiler_options=options)
+        compiled = _compiled_by_xla(lowered, options)
         if path:
             kept_programs.write(path, compiled, shapes)
         return Made(compiled, shapes, options)
@@ -230,6 +240,16 @@ class Program:
         return kept_programs.path_of(
             self._name, self._about, options, str(tree), states, types, static
         )
+
+
+def _compiled_by_xla(lowered: jax.stages.Lowered, options: _Options | None) -> jax.stages.Compiled:
+    try:
+        return lowered.compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError as error:
+        # Options come and go with XLA's versions. They change the time, not the picture.
+        if options is None or "INVALID_ARGUMENT" not in str(error):
+            raise
+        return lowered.compile()
 
 
 def in_background(function: Callable, *arguments: Any) -> Future:

@@ -33,8 +33,8 @@ class Programs:
       styles: shapes for which there are programs that encode styles.
     """
 
-    def __init__(self, model: StyA2K, tell: Tell | None = None):
-        """Takes a model, and what is called with a sentence before something is compiled."""
+    def __init__(self, model: StyA2K, tell: Tell | None = None, quick_start: bool = True):
+        """Takes a model; `tell` and `quick_start` as `Program` takes them."""
         self.model = model
         graph, self.state = nnx.split(model)
         self.contents, self.styles = Shapes(_PROGRAM_PX), Shapes(_PROGRAM_PX)
@@ -64,6 +64,7 @@ class Programs:
                 self.state,
                 about=model.architecture,
                 narrow=model.architecture.width <= NARROW,
+                quick_start=quick_start,
                 tell=tell,
             )
             for function in (style_keys, tap_keys, paint)

@@ -40,7 +40,12 @@ class Stylizer:
     """
 
     def __init__(
-        self, model: StyA2K, *, max_memory: float = MAX_MEMORY, tile_px: int | None = None
+        self,
+        model: StyA2K,
+        *,
+        max_memory: float = MAX_MEMORY,
+        tile_px: int | None = None,
+        quick_start: bool = True,
     ):
         """Takes a model as `stya2k_jax.load` returns it.
 
@@ -50,6 +55,10 @@ class Stylizer:
             picture that takes more in tiles; the result is the same.
           tile_px: side of a tile, a multiple of 64, 128 or more. None: 512, or for a narrow model
             256, whose features then stay in the processor's cache.
+          quick_start: on the CPU, paint the first pictures with programs that compile quickly, and
+            compile better ones meanwhile. Pictures may differ by 1 of 255 by which one painted
+            them. False: compile well before the first picture, so that a picture is the same bit
+            for bit at every call and in every process.
 
         Raises:
           UserError: not a model, but its name, for example.
@@ -60,14 +69,17 @@ class Stylizer:
                 "Stylizer(stya2k_jax.load(DIRECTORY))."
             )
         self.model, self._max_memory, self._tile_px = model, max_memory, tile_px
-        self._model = WholeOrTiled(model, max_memory, tile_px)
+        self._quick_start = quick_start
+        self._model = WholeOrTiled(model, max_memory, tile_px, quick_start)
 
     def __repr__(self) -> str:
         return f"Stylizer({self.model.architecture}, model {self.fingerprint[:12]})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the model's numbers; programs are compiled again where they are needed."""
-        options = dict(max_memory=self._max_memory, tile_px=self._tile_px)
+        options = dict(
+            max_memory=self._max_memory, tile_px=self._tile_px, quick_start=self._quick_start
+        )
         return _unpickled, (self.model.architecture, named_arrays(self.model), options)
 
     @cached_property

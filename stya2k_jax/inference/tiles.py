@@ -47,11 +47,17 @@ class Window(NamedTuple):
 class Tiles:
     """Runs a model's stages in windows."""
 
-    def __init__(self, model: StyA2K, tile_px: int = TILE_PX, tell: Tell | None = None):
+    def __init__(
+        self,
+        model: StyA2K,
+        tile_px: int = TILE_PX,
+        tell: Tell | None = None,
+        quick_start: bool = True,
+    ):
         """Takes the model and the side of a window in pixels, a multiple of 64 from 128 on.
 
-        `tell` is called with a sentence before something is compiled.
-        Pictures are at least 32 pixels on either side.
+        `tell` and `quick_start` as `Program` takes them. Pictures are at least 32 pixels on either
+        side.
         """
         if tile_px % 64 or tile_px < 128:
             raise UserError(f"A tile of {tile_px} pixels: use a multiple of 64, 128 or more.")
@@ -71,6 +77,7 @@ class Tiles:
                 state,
                 about=model.architecture,
                 narrow=model.architecture.width <= NARROW,
+                quick_start=quick_start,
                 tell=tell,
             )
 

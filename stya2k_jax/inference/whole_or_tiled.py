@@ -26,12 +26,15 @@ class WholeOrTiled:
       tell: is called with a sentence before something is compiled; None: nobody is told.
     """
 
-    def __init__(self, model: StyA2K, max_memory: float, tile_px: int | None):
+    def __init__(
+        self, model: StyA2K, max_memory: float, tile_px: int | None, quick_start: bool = True
+    ):
         """Takes what `Stylizer` takes."""
         narrow = model.architecture.width <= NARROW
         self.tell: Tell | None = None
-        self.programs = Programs(model, self._say)
+        self.programs = Programs(model, self._say, quick_start)
         self._model, self._tile_px = model, tile_px or (256 if narrow else TILE_PX)
+        self._quick_start = quick_start
         self._whole_px = max_memory / (_BYTES_PER_PX_AT_FULL_WIDTH * model.architecture.width)
 
     def prepare(
@@ -86,7 +89,7 @@ class WholeOrTiled:
 
     @cached_property
     def _tiles(self) -> Tiles:
-        return Tiles(self._model, self._tile_px, self._say)
+        return Tiles(self._model, self._tile_px, self._say, self._quick_start)
 
     def _say(self, sentence: str) -> None:
         if self.tell is not None:

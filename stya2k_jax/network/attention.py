@@ -63,11 +63,11 @@ def distributed_attention(
     # Heads first and points in one row: plain matrix products, seven times as fast on the CPU.
     q = q.reshape(b, n * r, h, d).transpose(0, 2, 1, 3)
     k_hat, v_hat = k_hat.transpose(0, 2, 1, 3), v_hat.transpose(0, 2, 1, 3)
+    real = None if are_real is None else jnp.asarray(are_real)[None, None, :, None]
+    k_hat, v_hat = _weightless(k_hat, real), _with_weight(v_hat, real)
 
     def attend(q):
         logits = einsum("bhpd,bhmd->bhpm", q, k_hat)
-        if are_real is not None:
-            logits = jnp.where(jnp.asarray(are_real)[None, None, None], logits, -jnp.inf)
         return _softmax_average("bhpm,bhme->bhpe", logits, v_hat)
 
     out = _in_parts(attend, [q], weights_per_place=k_hat.shape[2])
@@ -107,17 +107,15 @@ def progressive_attention(
     k, v = _without_padding(k, style_mask), _without_padding(v, style_mask)
     # Heads and blocks first: plain matrix products, three times as fast on the CPU.
     q, k, v = (x.transpose(0, 3, 1, 2, 4) for x in (q, k, v))
+    real = None if style_mask is None else jnp.asarray(style_mask)[None, None, :, :, None]
+    k, v = _weightless(k, real), _with_weight(v, real)
     p_idx = p_idx.transpose(0, 2, 1)  # [b, h, n]
     k_tilde = jnp.take_along_axis(k, p_idx[:, :, :, None, None], axis=2)  # [b, h, n, s, d]
     v_tilde = jnp.take_along_axis(v, p_idx[:, :, :, None, None], axis=2)
     split = [q, k_tilde, v_tilde]
-    if style_mask is not None:
-        split.append(jnp.asarray(style_mask)[p_idx])  # [b, h, n, s]
 
-    def attend(q, k_tilde, v_tilde, is_real=None):
+    def attend(q, k_tilde, v_tilde):
         logits = einsum("bhnrd,bhnsd->bhnrs", q, k_tilde)
-        if is_real is not None:
-            logits = jnp.where(is_real[:, :, :, None, :], logits, -jnp.inf)
         return _softmax_average("bhnrs,bhnse->bhnre", logits, v_tilde)
 
     # Blocks are many small products, which run twice as fast where all of them fit a cache. Batches
@@ -219,15 +217,29 @@ def _in_parts(
 
 
 def _softmax_average(subscripts: str, logits: jax.Array, v: jax.Array) -> jax.Array:
-    """Averages values by the softmax of the logits' last axis, in the dtype of the values.
+    """Averages values of `_with_weight` by the softmax of the logits' last axis, in their dtype.
 
-    The weights stay unnormalized. A channel of ones is averaged with the values; its result is the
+    The weights stay unnormalized. The last channel is averaged with the values; its result is the
     sum of the weights. This saves one pass over the largest array of the network.
     """
     weight = jnp.exp(logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True)))
-    v = jnp.concatenate([v, jnp.ones_like(v[..., :1])], axis=-1)
     out = einsum(subscripts, weight.astype(v.dtype), v)
     return (out[..., :-1] / out[..., -1:]).astype(v.dtype)
+
+
+def _with_weight(v: jax.Array, real: jax.Array | None) -> jax.Array:
+    """Adds a channel of ones to values `[..., s, e]`; where they are not `real`, all are zeros."""
+    v = jnp.concatenate([v, jnp.ones_like(v[..., :1])], axis=-1)
+    return v if real is None else jnp.where(real, v, 0)
+
+
+def _weightless(k: jax.Array, real: jax.Array | None) -> jax.Array:
+    """Replaces keys `[..., s, d]` that are not `real` by the first one, which is.
+
+    Their logits then never are the largest, and values of `_with_weight` weigh nothing there. So no
+    mask is applied to the logits, of which there are many more.
+    """
+    return k if real is None else jnp.where(real, k, k[..., :1, :])
 
 
 def _without_padding(x: jax.Array, mask: Mask) -> jax.Array:

@@ -87,9 +87,32 @@ def pad_reflect(x: jax.Array, extent: Extent | None = None) -> jax.Array:
     """Adds one reflected point on each side; an axis of length 1 repeats its only point."""
     if extent is not None:
         return pick_reflected(x, extent) if is_portable() else _bordered(x, extent, back=2)
+    if on_cpu() and min(x.shape[1:3]) > 1:
+        return _with_border(x, 2)
+    return _joined_with_border(x, 2)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _with_border(x: jax.Array, back: int) -> jax.Array:
+    """Does what `_bordered` does where all is real. Its gradient is that of the joined lines."""
+    return _bordered(x, Extent(*x.shape[1:3]), back)
+
+
+def _with_border_backward(back: int, _: None, gradient: jax.Array) -> tuple[jax.Array]:
+    # The gradient of picked lines would add each number to its place, one by one.
+    b, height, width, c = gradient.shape
+    x = jax.ShapeDtypeStruct((b, height - 2, width - 2, c), gradient.dtype)
+    return tuple(jax.linear_transpose(partial(_joined_with_border, back=back), x)(gradient))
+
+
+_with_border.defvjp(lambda x, back: (_with_border(x, back), None), _with_border_backward)
+
+
+def _joined_with_border(x: jax.Array, back: int) -> jax.Array:
+    """Adds one point on each side; `back` as `_bordered` takes it."""
     for axis in (1, 2):
         length = x.shape[axis]
-        before, after = (1, length - 2) if length > 1 else (0, 0)
+        before, after = (back - 1, length - back) if length > 1 else (0, 0)
         # Three operations, where `jnp.pad` makes ten of it: exported programs hold them all.
         ends = [lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (before, after)]
         x = lax.concatenate([ends[0], x, ends[1]], axis)
@@ -156,7 +179,7 @@ def _interleaved_2x2(x: jax.Array, kernel: jax.Array, extent: Extent | None = No
     d = kernel.shape[3]
     # In the doubled map, reflection repeats the border point: that is edge padding here.
     if extent is None:
-        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        padded = _with_border(x, 1)
     else:
         padded = _bordered(x, extent.halved(), back=1)
     y = cpu_convolution.same(padded, jnp.concatenate(phases, axis=3))

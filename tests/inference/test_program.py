@@ -54,7 +54,7 @@ def assert_right(found: dict, rows: int, more: float, power: int = 1) -> None:
 
 def test_a_shape_is_traced_once_and_another_one_again():
     function = Traced()
-    program = Program("f", function, STATE)
+    program = Program("f", function, STATE, quick_start=False)
     for rows, times in ((3, 1), (3, 1), (4, 2), (3, 2)):
         assert_right(program(ones(rows), [1]), rows, 1)
         assert function.times == times
@@ -112,7 +112,7 @@ def test_shapes_are_known_without_compiling():
 
 def test_threads_that_ask_at_once_compile_once():
     function = Traced()
-    program = Program("f", function, STATE)
+    program = Program("f", function, STATE, quick_start=False)
     barrier = threading.Barrier(4)
     found = []
 
@@ -262,21 +262,20 @@ def only_entry(program: Program):
     return entry
 
 
-@pytest.mark.parametrize("narrow", [False, True])
-def test_a_program_that_is_used_again_is_compiled_better(cache, choosing, narrow):
-    program = Program("f", Traced(), STATE, narrow=narrow)
+def test_a_program_that_is_used_again_is_compiled_better(cache, choosing):
+    program = Program("f", Traced(), STATE)
     for use in range(3):
         assert not use or only_entry(program).better is None
         assert_right(program(ones(3), [1]), 3, 1)
     better = only_entry(program).better.result()
     assert only_entry(program).best() is better
-    assert better.options == (program_module._NARROW if narrow else None)
+    assert better.options is None
     assert only_entry(program).made.result().options == program_module._AT_ONCE
     assert_right(program(ones(3), [1]), 3, 1)
     assert len(list(cache.iterdir())) == 2
 
     function = Traced()
-    again = Program("f", function, STATE, narrow=narrow)
+    again = Program("f", function, STATE)
     for _ in range(4):
         assert_right(again(ones(3), [1]), 3, 1)
     assert function.times == 0
@@ -289,6 +288,24 @@ def test_a_program_for_later_is_compiled_well_at_the_first_time(cache, choosing)
     for _ in range(4):
         program(ones(3), [1])
     assert only_entry(program).better is None and len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize("narrow, quick_start", [(True, True), (True, False), (False, False)])
+def test_a_program_is_compiled_once_if_narrow_or_not_to_start_quickly(
+    cache, choosing, narrow, quick_start
+):
+    program = Program("f", Traced(), STATE, narrow=narrow, quick_start=quick_start)
+    for _ in range(4):
+        program(ones(3), [1])
+    assert only_entry(program).better is None and len(list(cache.iterdir())) == 1
+    assert only_entry(program).made.result().options == (program_module._NARROW if narrow else None)
+
+
+def test_options_that_this_xla_does_not_know_change_nothing(cache, choosing, monkeypatch):
+    monkeypatch.setattr(program_module, "_NARROW", {"xla_of_tomorrow": True})
+    program = Program("f", Traced(), STATE, narrow=True)
+    assert_right(program(ones(3), [1]), 3, 1)
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_a_better_program_that_fails_is_not_missed(cache, choosing, monkeypatch):

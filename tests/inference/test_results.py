@@ -64,7 +64,8 @@ def test_one_result_may_have_a_file_of_its_own_or_the_output(content, style, tmp
 
 
 @pytest.mark.parametrize("output", [Output(file=Path("x.png")), Output(stream=BytesIO())])
-def test_several_results_do_not_fit_into_one_place(content, style, output, tmp_path):
+def test_several_results_do_not_fit_into_one_place(content, style, output, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     other = saved(tmp_path / "other.png", noise(2, 5, 5, 3))
     with pytest.raises(UserError, match="room for one result .* there would be 2; give a folder"):
         run([content], [style, other], output)

@@ -63,6 +63,7 @@ RULES = [
     Rule(r"export", SLOW),
     Rule(r"stylize -( |$)", CHECKED),  # pipes: tests/commands/test_stylize.py
     Rule(r"styles|info", RUN),
+    Rule(r"webcam", CHECKED),  # serves until Ctrl-C: tests/long/test_webcam.py
     Rule(r"warm", CHECKED),  # a minute: tests/inference/test_warming.py
     Rule(r"stylize.*(clip\.mp4|FRAMES)", RUN, SMALL_PICTURES, modules=["av", "cv2"]),
     Rule(r"stylize.*--checkpoint|stylize.*--(mask|style_int|save_att)", SLOW, SMALL_PICTURES),

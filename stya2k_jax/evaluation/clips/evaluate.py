@@ -104,7 +104,8 @@ def evaluate_stability(
     for name, system in systems.items():
         folders[name] = system.path
         if system.is_model:
-            stylizer, folders[name] = Stylizer(load(system.path)), output / "stylized" / name
+            stylizer = Stylizer(load(system.path), quick_start=False)
+            folders[name] = output / "stylized" / name
             check_settings(folders[name], settings | {"checkpoint": stylizer.fingerprint})
             stylize_clips(stylizer, clips, named, folders[name])
     with jax.default_matmul_precision("highest"):  # accelerators would round LPIPS
