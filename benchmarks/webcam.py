@@ -1,4 +1,4 @@
-"""How many frames a second `stya2k webcam` paints of chromium's camera, which shows a moving picture.
+"""How many frames a second `stya2k webcam` paints of chromium's camera, a moving picture.
 
 python -m benchmarks.webcam
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import pickle
 import stat
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,11 @@ def path_of(name: str, *about: Any) -> Path | None:
     return place / f"{name}-{digest_of_parts(parts)[:40]}{SUFFIX}"
 
 
-def read(path: Path) -> tuple[Any, Any] | None:
+def read(path: Path, see: Callable[[Any], None] | None = None) -> tuple[Any, Any] | None:
     """Returns a program and what was kept beside it.
 
     None: there is none, it is damaged, somebody else could have written it, or this JAX cannot
-    load it.
+    load it. `see` gets what was kept beside it before the program is loaded, which takes longer.
     """
     try:
         if not _is_ours_alone(path):
@@ -69,6 +70,8 @@ def read(path: Path) -> tuple[Any, Any] | None:
         if hashlib.sha256(data).digest() != digest:
             return None
         program, (given, found), beside = pickle.loads(data)
+        if see is not None:
+            see(beside)
         loaded = serialize_executable.deserialize_and_load(
             program, given, found, execution_devices=jax.devices()[:1]
         )

@@ -6,7 +6,6 @@ meanwhile. Programs of narrow models are compiled with half of the optimizations
 All are kept on disk where JAX keeps compiled programs; see `kept_programs`.
 """
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -18,20 +17,10 @@ import jax
 import numpy as np
 
 from stya2k_jax.inference import kept_programs
+from stya2k_jax.network import compiling
 
-_Options = dict[str, str | bool]
 _Key = tuple[Any, tuple, tuple]  # of a program: tree and types of its arguments, static ones
 
-_AT_ONCE: _Options = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
-# All of XLA's optimizations of elementwise code take half of the time to compile and gain a
-# twentieth of the time to run, because convolutions and products are calls of a library. Without
-# any, the rest takes as long as those. By default that library (YNNPACK) also adds, compares and
-# exponentiates, a sixth slower than XLA's own code.
-_NARROW: _Options = {
-    "xla_backend_optimization_level": "1",
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
-}
 _USES = 3  # after which a program is compiled better
 
 Tell = Callable[[str], None]
@@ -48,7 +37,7 @@ class Made(NamedTuple):
 
     run: Callable
     result: Any
-    options: _Options | None
+    options: compiling.Options | None
 
 
 class _Entry:
@@ -106,9 +95,9 @@ class Program:
         """
         self._name, self._function, self._about, self._tell = name, function, about, tell
         self._state, self._state_tree = jax.tree.flatten(state)
-        on_cpu = _may_choose()
-        self._best = _NARROW if on_cpu and narrow else None
-        self._first = _AT_ONCE if on_cpu and quick_start and not narrow else self._best
+        on_cpu = compiling.may_choose()
+        self._best = compiling.NARROW if on_cpu and narrow else None
+        self._first = compiling.AT_ONCE if on_cpu and quick_start and not narrow else self._best
         self._entries: dict[Any, _Entry] = {}
         self._lock = threading.Lock()
 
@@ -163,7 +152,7 @@ class Program:
         tree: Any,
         leaves: list,
         static: dict[str, Any],
-        options: _Options | None,
+        options: compiling.Options | None,
     ) -> tuple[_Entry, Future | None]:
         """Returns an entry, and if it is new what `call` returns of making its program."""
         key = _key(tree, leaves, static)
@@ -182,14 +171,12 @@ class Program:
             begun.add_done_callback(give_up)
         return entry, begun
 
-    def _fulfil(self, key: _Key, entry: _Entry, options: _Options | None) -> None:
+    def _fulfil(self, key: _Key, entry: _Entry, options: compiling.Options | None) -> None:
         try:
-            made = self._kept(key, self._best)
+            made = self._kept(key, self._best, entry.result)
             if made is None and options != self._best:
-                made = self._kept(key, options)
-            if made is not None:
-                entry.result.set_result(made.result)
-            else:
+                made = self._kept(key, options, entry.result)
+            if made is None:
                 made = self._compiled(key, options, entry.result)
             entry.made.set_result(made)
         except BaseException as error:
@@ -203,12 +190,18 @@ class Program:
             if not future.done():
                 future.set_exception(error)
 
-    def _kept(self, key: _Key, options: _Options | None) -> Made | None:
+    def _kept(self, key: _Key, options: compiling.Options | None, result: Future) -> Made | None:
+        def see(shapes: Any) -> None:
+            if not result.done():
+                result.set_result(shapes)
+
         path = self._path(key, options)
-        kept = path and kept_programs.read(path)
+        kept = path and kept_programs.read(path, see)
         return Made(*kept, options) if kept else None
 
-    def _compiled(self, key: _Key, options: _Options | None, result: Future | None = None) -> Made:
+    def _compiled(
+        self, key: _Key, options: compiling.Options | None, result: Future | None = None
+    ) -> Made:
         tree, types, static = key
         path = self._path(key, options)
         if self._tell is not None and result is not None:
@@ -227,29 +220,19 @@ class Program:
         lowered = jax.jit(flat).lower(*given)
         leaves = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in lowered.out_info]
         shapes = jax.tree.unflatten(structure, leaves)
-        if result is not None:
+        if result is not None and not result.done():  # else a program was read and not loaded
             result.set_result(shapes)
-        compiled = _compiled_by_xla(lowered, options)
+        compiled = compiling.compiled(lowered, options)
         if path:
             kept_programs.write(path, compiled, shapes)
         return Made(compiled, shapes, options)
 
-    def _path(self, key: _Key, options: _Options | None) -> Path | None:
+    def _path(self, key: _Key, options: compiling.Options | None) -> Path | None:
         tree, types, static = key
         states = tuple(map(_type, self._state))
         return kept_programs.path_of(
             self._name, self._about, options, str(tree), states, types, static
         )
-
-
-def _compiled_by_xla(lowered: jax.stages.Lowered, options: _Options | None) -> jax.stages.Compiled:
-    try:
-        return lowered.compile(compiler_options=options)
-    except jax.errors.JaxRuntimeError as error:
-        # Options come and go with XLA's versions. They change the time, not the picture.
-        if options is None or "INVALID_ARGUMENT" not in str(error):
-            raise
-        return lowered.compile()
 
 
 def in_background(function: Callable, *arguments: Any) -> Future:
@@ -278,12 +261,6 @@ def _sentence(types: Sequence, path: Path | None) -> str:
     sizes = [shape[1:3] for shape, _ in types if len(shape) == 4 and shape[3] == 3]
     what = "x".join(map(str, sizes[0])) if sizes else "tiles"
     return f"compiling for {what}, once" + (f"; kept in {path.parent}" if path else "")
-
-
-def _may_choose() -> bool:
-    # What a user tells XLA goes before what we tell it.
-    told = "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", "")
-    return jax.default_backend() == "cpu" and not told
 
 
 @cache

@@ -125,7 +125,7 @@ def _bordered(x: jax.Array, extent: Extent, back: int) -> jax.Array:
         places = jnp.arange(-1, x.shape[axis] + 1)
         places = jnp.where(places < 0, back - 1, jnp.where(places < length, places, length - back))
         # One copy. Lines that are cut out and written one by one compile half as long again.
-        x = x.at[(slice(None),) * axis + (places,)].get(mode="promise_in_bounds")
+        x = jnp.asarray(x).at[(slice(None),) * axis + (places,)].get(mode="promise_in_bounds")
     return x
 
 

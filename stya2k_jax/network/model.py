@@ -1,7 +1,7 @@
 """StyA2K: content and style pictures in, the stylized picture out (Sec. 3.1)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,14 @@ from stya2k_jax.errors import UserError
 from stya2k_jax.network import baselines
 from stya2k_jax.network.a2k import A2K, RealBlocks
 from stya2k_jax.network.architecture import STYLED_TAPS, Architecture
+from stya2k_jax.network.compiling import AT_ONCE, compiled, may_choose
 from stya2k_jax.network.convolution import on_cpu
 from stya2k_jax.network.decoder import Decoder
 from stya2k_jax.network.encoder import Encoder, Taps
 from stya2k_jax.network.normalization import ladder, taps_up_to
 from stya2k_jax.network.sizes import Extent, extents_of_taps
+
+Module = TypeVar("Module", bound=nnx.Module)
 
 
 class Painter(nnx.Module):
@@ -209,17 +212,25 @@ def check_pictures(content: jax.Array, style: jax.Array) -> None:
 
 def new_encoder(architecture: Architecture, seed: int | None = None) -> Encoder:
     """Returns an encoder of this architecture: random from a seed, or shapes only (None)."""
-    return Encoder(
-        architecture.width,
-        pooling=architecture.pooling,
-        dtype=architecture.dtype,
-        rngs=None if seed is None else nnx.Rngs(seed),
-    )
+    fields = dict(pooling=architecture.pooling, dtype=architecture.dtype)
+    return drawn(lambda rngs: Encoder(architecture.width, **fields, rngs=rngs), seed)
 
 
 def new_painter(architecture: Architecture, seed: int | None = None) -> Painter:
     """Returns a painter of this architecture: fresh from a seed, or shapes only (None)."""
-    return Painter(architecture, rngs=None if seed is None else nnx.Rngs(seed))
+    return drawn(lambda rngs: Painter(architecture, rngs=rngs), seed)
+
+
+def drawn(make: Callable[[nnx.Rngs | None], Module], seed: int | None) -> Module:
+    """Returns what `make` makes with random numbers from a seed, or shapes only (None).
+
+    All of them are drawn by one program, which takes a tenth of the time of one for each shape.
+    """
+    module = make(None)
+    if seed is not None:
+        draw = jax.jit(lambda: nnx.state(make(nnx.Rngs(seed))))
+        nnx.update(module, compiled(draw.lower(), AT_ONCE if may_choose() else None)())
+    return module
 
 
 def assemble(architecture: Architecture, encoder: Encoder, painter: Painter) -> StyA2K:

@@ -13,8 +13,8 @@ import pytest
 
 from stya2k_jax.files.machine import machine
 from stya2k_jax.inference import kept_programs
-from stya2k_jax.inference import program as program_module
 from stya2k_jax.inference.program import Program
+from stya2k_jax.network import compiling
 
 STATE = {"weight": np.float32([2, 3])}
 
@@ -231,6 +231,7 @@ def test_a_kept_program_runs_in_another_process(cache):
 import sys; sys.path.insert(0, "")
 import jax, numpy as np
 from stya2k_jax.inference.program import Program
+from stya2k_jax.network import compiling
 jax.config.update("jax_compilation_cache_dir", {str(cache.parent)!r})
 def function(state, x):
     print("traced")
@@ -254,7 +255,7 @@ def test_a_machine_has_one_name():
 @pytest.fixture
 def choosing(monkeypatch):
     """Lets programs be compiled in two ways although the tests' flags say otherwise."""
-    monkeypatch.setattr(program_module, "_may_choose", lambda: True)
+    monkeypatch.setattr(compiling, "may_choose", lambda: True)
 
 
 def only_entry(program: Program):
@@ -270,7 +271,7 @@ def test_a_program_that_is_used_again_is_compiled_better(cache, choosing):
     better = only_entry(program).better.result()
     assert only_entry(program).best() is better
     assert better.options is None
-    assert only_entry(program).made.result().options == program_module._AT_ONCE
+    assert only_entry(program).made.result().options == compiling.AT_ONCE
     assert_right(program(ones(3), [1]), 3, 1)
     assert len(list(cache.iterdir())) == 2
 
@@ -298,11 +299,11 @@ def test_a_program_is_compiled_once_if_narrow_or_not_to_start_quickly(
     for _ in range(4):
         program(ones(3), [1])
     assert only_entry(program).better is None and len(list(cache.iterdir())) == 1
-    assert only_entry(program).made.result().options == (program_module._NARROW if narrow else None)
+    assert only_entry(program).made.result().options == (compiling.NARROW if narrow else None)
 
 
 def test_options_that_this_xla_does_not_know_change_nothing(cache, choosing, monkeypatch):
-    monkeypatch.setattr(program_module, "_NARROW", {"xla_of_tomorrow": True})
+    monkeypatch.setattr(compiling, "NARROW", {"xla_of_tomorrow": True})
     program = Program("f", Traced(), STATE, narrow=True)
     assert_right(program(ones(3), [1]), 3, 1)
     assert len(list(cache.iterdir())) == 1
