@@ -7,6 +7,7 @@ and compiled programs are used, which no page in a browser can do. It answers to
 import json
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -84,6 +85,8 @@ class CameraServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Is silent where a browser has left, as at the end of every visit."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,6 +129,10 @@ class _Handler(BaseHTTPRequestHandler):
             painted = self.server.paint(data, index)
         except UserError as error:
             return self._answer(str(error).encode(), "text/plain", HTTPStatus.BAD_REQUEST)
+        except Exception:
+            sentence = "The program met an error of its own, which its output describes."
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+            raise
         self._answer(painted, "image/jpeg")
 
     def log_message(self, format: str, *args: Any) -> None:

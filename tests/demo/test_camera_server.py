@@ -3,6 +3,7 @@
 import http.client
 import json
 import threading
+import time
 from contextlib import closing
 from io import BytesIO
 
@@ -17,6 +18,7 @@ from stya2k_jax.errors import UserError
 from tests.support.picture_files import encoded, noise, saved
 
 WIDTH, HEIGHT = 60, 40
+FATAL = 7, 7  # a frame of this size meets a bug
 
 
 class Tint:
@@ -26,6 +28,8 @@ class Tint:
         return tuple(int(x) for x in np.asarray(image).mean((0, 1)))
 
     def __call__(self, frame, style):
+        if frame.size == FATAL:
+            raise RuntimeError("a secret")
         return Image.new("RGB", frame.size, style)
 
 
@@ -129,6 +133,18 @@ def test_a_bad_frame_is_answered_in_words_and_the_next_one_painted(served, body,
     else:
         assert (status, kind) == (400, "text/plain") and said in answer.decode()
     assert ask(served, "POST", "/frame/0", frame())[0] == 200
+
+
+def test_a_bug_is_described_where_the_server_runs_and_nowhere_else(served, capsys):
+    status, kind, said = ask(served, "POST", "/frame/0", frame(*FATAL))
+    assert (status, kind) == (500, "text/plain") and b"an error of its own" in said
+    assert b"secret" not in said and ask(served, "POST", "/frame/0", frame())[0] == 200
+    deadline = time.monotonic() + 10
+    printed = capsys.readouterr().err
+    while "RuntimeError: a secret" not in printed and time.monotonic() < deadline:
+        time.sleep(0.05)
+        printed += capsys.readouterr().err
+    assert "RuntimeError: a secret" in printed
 
 
 @pytest.mark.parametrize("length", [None, "many", "-1", "9" * 30])
