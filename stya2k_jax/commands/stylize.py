@@ -18,6 +18,7 @@ from stya2k_jax.commands.stylize_arguments import (
     check_format,
     contents_and_styles,
     find_sources,
+    numbers,
     output_of,
 )
 from stya2k_jax.commands.stylize_reports import json_line, put_on_sheet
@@ -138,7 +139,7 @@ def main() -> None:
         styling = Styling(
             [],
             style_size.value,
-            _numbers("style_interpolation_weights", weights.value),
+            numbers("style_interpolation_weights", weights.value),
             blended=weights.value is not None or masks.value is not None,
             block_policy=block_policy.value,
             save_to=target.folder if save_styles.value else None,
@@ -200,13 +201,6 @@ def main() -> None:
         return command_line.FAILED if failures else 0
 
     command_line.run(run, "[CONTENT ...] [STYLE]")
-
-
-def _numbers(flag: str, values: list[str] | None) -> list[float] | None:
-    try:
-        return values and [float(value) for value in values]
-    except ValueError:
-        raise UsageError(f"--{flag}={','.join(values)}: give numbers, as 0.3,0.7.") from None
 
 
 def _position(values: list[str] | None) -> tuple[int, int] | None:

@@ -154,6 +154,18 @@ def output_of(
     return Output(path.parent, file=path, quality=quality)
 
 
+def numbers(flag: str, values: Sequence[str] | None) -> list[float] | None:
+    """Returns a list flag's numbers.
+
+    Raises:
+      UsageError: one of them is none.
+    """
+    try:
+        return values and [float(value) for value in values]
+    except ValueError:
+        raise UsageError(f"--{flag}={','.join(values)}: give numbers, as 0.3,0.7.") from None
+
+
 def check_format(suffix: str, quality: int | None = None) -> None:
     """Raises a UsageError unless pictures can be written with this suffix and this quality."""
     try:
