@@ -63,17 +63,23 @@ def find_styles(texts: Iterable[str]) -> dict[str, Image.Image]:
             drawn = named_pictures(text, sys.stdin.buffer)
             found = [(picture.name, picture.layers.rgb) for picture in drawn.values()]
         else:
-            found = _read_all(find_all([text]))
+            paths = find_all([text])
+            _check_number(len(styles) + len(paths))
+            found = _read_all(paths)
         for name, image in found:
             styles[_free(name, styles)] = as_square(image, STYLE_PX)
+        _check_number(len(styles))
     if not styles:
         raise UserError("None of these paintings can be read; name others.")
     return styles
 
 
+def _check_number(count: int) -> None:
+    if count > _MOST_STYLES:
+        raise UserError(f"These are {count} paintings; name at most {_MOST_STYLES}.")
+
+
 def _read_all(paths: list[Path]) -> list[tuple[str, Image.Image]]:
-    if len(paths) > _MOST_STYLES:
-        raise UserError(f"These are {len(paths)} paintings; name at most {_MOST_STYLES}.")
     found = []
     for path in paths:
         try:

@@ -182,3 +182,5 @@ def test_styles_that_cannot_be_used_are_said(tmp_path):
         saved(tmp_path / f"{i}.png", noise(0, 8, 8, 3))
     with pytest.raises(UserError, match="31 paintings"):
         find_styles([str(tmp_path)])
+    with pytest.raises(UserError, match="25 paintings"):
+        find_styles(["drawn:waves"] * 25)
