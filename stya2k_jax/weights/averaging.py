@@ -41,5 +41,5 @@ def average(models: Sequence[StyA2K], shares: Sequence[float] | None = None) -> 
     averaged = {}
     for name in arrays[0]:
         parts = [w * x[name].astype(np.float64) for w, x in zip(weights, arrays, strict=True)]
-        averaged[name] = np.float32(sum(parts))
+        averaged[name] = np.asarray(sum(parts), np.float32)
     return with_arrays(models[0], averaged, "the averaged model")
