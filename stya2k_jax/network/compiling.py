@@ -1,13 +1,11 @@
 """How XLA compiles a network for the CPU: quickly, well, or so as to suit few channels."""
 
 import os
-from typing import Any
 
 import jax
 
 Options = dict[str, str | bool]
 
-NARROW_CHANNELS = 256  # at most, of a network that is narrow: half of the paper's
 AT_ONCE: Options = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
 # All of XLA's optimizations of elementwise code take half of the time to compile and gain a
 # twentieth of the time to run, because convolutions and products are calls of a library. Without
@@ -24,16 +22,6 @@ def may_choose() -> bool:
     """Returns whether options are ours to choose: on the CPU, where the user has told XLA none."""
     told = "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", "")
     return jax.default_backend() == "cpu" and not told
-
-
-def options_for(*networks: Any) -> Options | None:
-    """Returns the compiler's options for programs that run these networks; None: its defaults.
-
-    Args:
-      *networks: trees of their arrays.
-    """
-    widest = max(x.shape[-1] for x in jax.tree.leaves(networks) if x.ndim)
-    return NARROW if may_choose() and widest <= NARROW_CHANNELS else None
 
 
 def compiled(lowered: jax.stages.Lowered, options: Options | None) -> jax.stages.Compiled:

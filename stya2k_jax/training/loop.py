@@ -15,7 +15,6 @@ from tqdm import tqdm
 from stya2k_jax.data import batches as data
 from stya2k_jax.data.opening import open_sources
 from stya2k_jax.data.source import Source
-from stya2k_jax.network.compiling import compiled, options_for
 from stya2k_jax.stopping import StopRequest, unless_stopped
 from stya2k_jax.training import devices
 from stya2k_jax.training import step as training
@@ -144,8 +143,7 @@ def fit(run: Run, checkpoints: Checkpoints, task: Task) -> tuple[int, nnx.State]
         batch = next(batches)
         arguments = state, frozen, devices.shard_batch(_pictures(batch), mesh)
         logger.info("compiling the training step")
-        options = options_for(state.params, frozen)
-        run_step = unless_stopped(lambda: compiled(train_step.lower(*arguments), options), stop)
+        run_step = unless_stopped(lambda: train_step.lower(*arguments).compile(), stop)
         step = done
         if run_step is None:  # stopped before the first step
             checkpoints.save(step, **_items(task, state))
