@@ -230,7 +230,7 @@ def _softmax_average(subscripts: str, logits: jax.Array, v: jax.Array) -> jax.Ar
 def _with_weight(v: jax.Array, real: jax.Array | None) -> jax.Array:
     """Adds a channel of ones to values `[..., s, e]`; where they are not `real`, all are zeros."""
     v = jnp.concatenate([v, jnp.ones_like(v[..., :1])], axis=-1)
-    return v if real is None else jnp.where(real, v, 0)
+    return v if real is None else jnp.where(real, v, jnp.zeros_like(v))
 
 
 def _weightless(k: jax.Array, real: jax.Array | None) -> jax.Array:
