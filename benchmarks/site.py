@@ -8,7 +8,6 @@ Needs chromium, Playwright and onnxruntime. The two take turns on one drawn pict
 kept. Then the page paints chromium's camera, which shows a moving picture, at each height.
 """
 
-import shutil
 import statistics
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from stya2k_jax.commands import command_line
+from tests.support.chromium import launched
 from tests.support.site import served
 
 SITE = flags.DEFINE_string("site", "site", "Folder of the site, with the runtime in it.")
@@ -35,11 +35,8 @@ def main(_) -> None:
     site = Path(SITE.value)
     photo, style = (site / "examples" / x for x in ("contents-landscape.jpg", "styles-waves.jpg"))
     in_python = onnxruntime_of(site, photo, style, int(SIZE.value))
-    camera = [f"--use-fake-{what}-for-media-stream" for what in ("device", "ui")]
     with served(site) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", *camera]
-        )
+        browser = launched(playwright)
         page = browser.new_page()
         page.goto(url)
         page.click("#photo-examples [aria-label=landscape]")

@@ -5,7 +5,6 @@ python -m benchmarks.webcam
 Needs chromium and Playwright; the browser takes its part of the cores.
 """
 
-import shutil
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ from absl import flags
 from playwright.sync_api import sync_playwright
 
 from stya2k_jax.commands import command_line
+from tests.support.chromium import launched
 from tests.support.ports import free_port
 
 STYLE = flags.DEFINE_string("style", "drawn:waves", "As in `stya2k webcam`.")
@@ -27,10 +27,7 @@ def main(_) -> None:
     ) as server:
         url = server.stdout.readline().split()[1]
         with sync_playwright() as playwright:
-            camera = [f"--use-fake-{what}-for-media-stream" for what in ("device", "ui")]
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox", *camera]
-            )
+            browser = launched(playwright)
             page = browser.new_page()
             page.goto(url)
             page.wait_for_selector("#styles button")

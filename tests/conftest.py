@@ -24,6 +24,8 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from tests.support.chromium import launched  # noqa: E402
+
 jax.config.update("jax_num_cpu_devices", 4)  # so that sharding is real
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -67,13 +69,9 @@ def photograph(tmp_path_factory):
 def browser():
     """Starts the system's chromium by Playwright."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    chromium = shutil.which("chromium")
-    if not chromium:
+    if not shutil.which("chromium"):
         pytest.skip("needs chromium on the PATH")
     with sync_api.sync_playwright() as playwright:
-        # A camera that shows a moving picture, and may be used without asking.
-        camera = [f"--use-fake-{what}-for-media-stream" for what in ("device", "ui")]
-        arguments = ["--no-sandbox", *camera]
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        browser = launched(playwright)
         yield browser
         browser.close()

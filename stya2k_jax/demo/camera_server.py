@@ -17,6 +17,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from stya2k_jax.demo.guard import hosts_of, is_own_request
@@ -24,6 +25,7 @@ from stya2k_jax.demo.server import url_of
 from stya2k_jax.errors import PictureError, UserError
 from stya2k_jax.pictures.opening import opened
 from stya2k_jax.pictures.reading import decode_picture
+from stya2k_jax.pictures.writing import encoded
 from stya2k_jax.reports.page import source
 
 MAX_FRAME_BYTES = 4 * 2**20
@@ -204,6 +206,4 @@ def _thumbnail(image: Image.Image) -> Image.Image:
 
 
 def _jpeg(image: Image.Image) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()
+    return encoded(np.asarray(image), ".jpg", quality=_QUALITY)

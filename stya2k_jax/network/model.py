@@ -18,7 +18,7 @@ from stya2k_jax.network.encoder import Encoder, Taps
 from stya2k_jax.network.normalization import ladder, taps_up_to
 from stya2k_jax.network.sizes import Extent, extents_of_taps
 
-Module = TypeVar("Module", bound=nnx.Module)
+_Module = TypeVar("_Module", bound=nnx.Module)
 
 
 class Painter(nnx.Module):
@@ -213,15 +213,15 @@ def check_pictures(content: jax.Array, style: jax.Array) -> None:
 def new_encoder(architecture: Architecture, seed: int | None = None) -> Encoder:
     """Returns an encoder of this architecture: random from a seed, or shapes only (None)."""
     fields = dict(pooling=architecture.pooling, dtype=architecture.dtype)
-    return drawn(lambda rngs: Encoder(architecture.width, **fields, rngs=rngs), seed)
+    return _drawn(lambda rngs: Encoder(architecture.width, **fields, rngs=rngs), seed)
 
 
 def new_painter(architecture: Architecture, seed: int | None = None) -> Painter:
     """Returns a painter of this architecture: fresh from a seed, or shapes only (None)."""
-    return drawn(lambda rngs: Painter(architecture, rngs=rngs), seed)
+    return _drawn(lambda rngs: Painter(architecture, rngs=rngs), seed)
 
 
-def drawn(make: Callable[[nnx.Rngs | None], Module], seed: int | None) -> Module:
+def _drawn(make: Callable[[nnx.Rngs | None], _Module], seed: int | None) -> _Module:
     """Returns what `make` makes with random numbers from a seed, or shapes only (None).
 
     All of them are drawn by one program, which takes a tenth of the time of one for each shape.

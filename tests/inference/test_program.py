@@ -231,7 +231,6 @@ def test_a_kept_program_runs_in_another_process(cache):
 import sys; sys.path.insert(0, "")
 import jax, numpy as np
 from stya2k_jax.inference.program import Program
-from stya2k_jax.network import compiling
 jax.config.update("jax_compilation_cache_dir", {str(cache.parent)!r})
 def function(state, x):
     print("traced")
