@@ -46,6 +46,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.lambda_pattern = 0.0  # on the power at periods of 2 and 4 pixels; 2e5 is a start
     config.lambda_pattern_contrast = 0.0  # on its ratio to neighboring frequencies; try 1
     config.lambda_rims = 0.0  # on colors along edges that neither side has; try 1000
+    config.loss_scales = (1.0,)  # sides at which the loss encoder looks; smaller: larger strokes
     config.loss_norm = "mse"  # or "l2", as printed in the paper
     config.global_taps = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     config.a2k_taps = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")

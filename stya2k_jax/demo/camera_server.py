@@ -14,16 +14,15 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from stya2k_jax.demo.guard import hosts_of, is_own_request
+from stya2k_jax.demo.painting import promised_size
 from stya2k_jax.demo.server import url_of
 from stya2k_jax.errors import PictureError, UserError
-from stya2k_jax.pictures.opening import opened
 from stya2k_jax.pictures.reading import decode_picture
 from stya2k_jax.pictures.writing import encoded
 from stya2k_jax.reports.page import source
@@ -106,7 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/":
             self._answer((page / "index.html").read_bytes(), "text/html; charset=utf-8")
         elif self.path == "/camera.js":
-            self._answer((page / "camera.js").read_bytes(), "text/javascript; charset=utf-8")
+            script = source("camera_switch.js") + (page / "camera.js").read_text(encoding="utf-8")
+            self._answer(script.encode(), "text/javascript; charset=utf-8")
         elif self.path == "/style.css":
             self._answer(source("style.css").encode(), "text/css; charset=utf-8")
         elif self.path == "/styles":
@@ -188,15 +188,10 @@ def serve_camera(stylizer: Any, styles: Mapping[str, Image.Image], listener: soc
 
 def _frame(data: bytes) -> Image.Image:
     """Reads a frame; nothing is decoded before its size is known to be fair."""
-    name = "The frame"
-    try:
-        with opened(BytesIO(data), name) as image:
-            width, height = image.size
-    except Exception as error:
-        raise PictureError(f"{name} is no picture.") from error
+    width, height = promised_size(data)
     if width * height > MAX_FRAME_PX:
-        raise PictureError(f"{name} has {width}×{height} pixels; send at most 1280×960.")
-    return decode_picture(data, name)
+        raise PictureError(f"The frame has {width}×{height} pixels; send at most 1280×960.")
+    return decode_picture(data, "The frame")
 
 
 def _thumbnail(image: Image.Image) -> Image.Image:

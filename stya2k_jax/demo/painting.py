@@ -91,7 +91,7 @@ def read_upload(path: str | Path, name: str, size_px: int) -> Image.Image:
             f"{name} has {len(data) / 2**20:.1f} MB; give a file of at most "
             f"{MAX_FILE_BYTES // 2**20} MB."
         )
-    width, height = _promised_size(data, name)
+    width, height = promised_size(data)
     if width * height > MAX_PIXELS:
         raise PictureError(
             f"{name} has {width}×{height} pixels; give at most {MAX_PIXELS // 10**6} megapixels."
@@ -102,6 +102,15 @@ def read_upload(path: str | Path, name: str, size_px: int) -> Image.Image:
             "its short side. Crop it."
         )
     return resize_short_side(decode_picture(data, name), size_px)
+
+
+def promised_size(data: bytes) -> tuple[int, int]:
+    """Returns a picture's width and height without decoding it; (1, 1) for what is no picture."""
+    try:
+        with opened(BytesIO(data), "") as image:
+            return image.size
+    except Exception:  # `decode_picture` runs into it again and says it in words
+        return 1, 1
 
 
 def _check_settings(
@@ -117,11 +126,3 @@ def _check_settings(
         raise UserError(f"Colours are kept by {', '.join(COLORS)}, not by {preserve_color!r}.")
     if not all(0 <= weight <= 1 for weight in weights):
         raise UserError("The weight of a style is not from 0 to 1; choose another.")
-
-
-def _promised_size(data: bytes, name: str) -> tuple[int, int]:
-    try:
-        with opened(BytesIO(data), name) as image:
-            return image.size
-    except Exception:  # `decode_picture` runs into it again and says it in words
-        return 1, 1

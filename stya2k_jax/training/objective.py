@@ -25,6 +25,7 @@ class LossWeights(NamedTuple):
     lambda_pattern: float = 0.0
     lambda_pattern_contrast: float = 0.0
     lambda_rims: float = 0.0
+    loss_scales: tuple[float, ...] = (1.0,)
 
 
 def make_loss(
@@ -44,12 +45,18 @@ def make_loss(
       loss_encoder: gives the features that the loss compares. None means `encoder`, which then runs
         once for both.
       architecture: gives the block sides.
-      weights: of the terms.
+      weights: of the terms. Those of features are means over `loss_scales`: the loss encoder sees
+        all pictures reduced to each of these shares of their sides.
 
     Returns:
       The loss function. `frozen` is `freeze(encoder, loss_encoder)`; `batch` holds `content` and
       `style`, uint8 `[b, H, W, 3]` or floats in [0, 1]. The metrics are the weighted terms.
+
+    Raises:
+      UserError: no scale, or one that does not reduce.
     """
+    if not weights.loss_scales or not all(0 < scale <= 1 for scale in weights.loss_scales):
+        raise UserError(f"loss_scales={weights.loss_scales}: use one or more, above 0 and up to 1.")
     painter_graph = nnx.graphdef(painter)
     encoder_graph = nnx.graphdef(encoder)
     loss_graph = None if loss_encoder is None else nnx.graphdef(loss_encoder)
@@ -62,8 +69,17 @@ def make_loss(
         stylized = paint(taps_c, paint.keys(taps_s), *content.shape[1:3])
         if loss_graph is not None:
             encode = nnx.merge(loss_graph, frozen["loss_encoder"])
-            taps_c, taps_s = encode_both(encode, content, style)
-        terms = loss_terms(encode(stylized), taps_c, taps_s, architecture.block_sizes, weights)
+
+        def terms_at(scale: float) -> dict[str, jax.Array]:
+            if scale == 1 and loss_graph is None:
+                seen = taps_c, taps_s
+            else:
+                seen = encode_both(encode, _reduced(content, scale), _reduced(style, scale))
+            ours = encode(_reduced(stylized, scale))
+            return loss_terms(ours, *seen, architecture.block_sizes, weights)
+
+        scales = weights.loss_scales
+        terms = jax.tree.map(lambda *x: sum(x) / len(x), *map(terms_at, scales))
         terms |= pixel_terms(stylized, content, weights)
         loss = sum(terms.values())
         return loss, {"loss": loss, **terms}
@@ -121,6 +137,15 @@ def freeze(encoder: Encoder, loss_encoder: nnx.Module | None) -> dict[str, nnx.S
     if loss_encoder is not None:
         frozen["loss_encoder"] = nnx.state(loss_encoder)
     return frozen
+
+
+def _reduced(pictures: jax.Array, scale: float) -> jax.Array:
+    """Returns pictures `[b, H, W, 3]` with both sides times the scale, smoothed before."""
+    if scale == 1:
+        return pictures
+    height, width = (max(1, round(side * scale)) for side in pictures.shape[1:3])
+    shape = (len(pictures), height, width, pictures.shape[3])
+    return jax.image.resize(pictures, shape, "linear", antialias=True)
 
 
 def as_float(pictures: jax.Array) -> jax.Array:

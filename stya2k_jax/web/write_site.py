@@ -25,6 +25,7 @@ from stya2k_jax.weights.parameters import fingerprint_of_model
 FORMAT = "web"
 STYLES_AT_MOST = 3
 SCRIPT_PARTS = ("shared.js", "painter.js", "pictures.js", "camera.js", "page.js", "start.js")
+SHARED_PARTS = ("compare.js", "camera_switch.js")  # which other pages have too
 CHECK_PX, CHECK_STEP = 64, 8
 # With these headers browsers allow threads. Some hosts (Netlify, Cloudflare Pages) read this file.
 HEADERS_FILE = "_headers"
@@ -126,7 +127,8 @@ def _page(base: str) -> dict[str, bytes]:
     """Returns page, script and stylesheet."""
     folder = files("stya2k_jax.web") / "page"
     parts = [(folder / name).read_text("utf-8") for name in SCRIPT_PARTS]
-    script = "\n".join([*parts[:-1], source("compare.js"), parts[-1]])
+    shared = [source(name) for name in SHARED_PARTS]
+    script = "\n".join([*parts[:-1], *shared, parts[-1]])
     origin = "" if base.startswith(runtime.FOLDER) else "/".join(base.split("/")[:3])
     html = (folder / "index.html").read_text("utf-8").replace("CDN_ORIGIN", origin)
     return {

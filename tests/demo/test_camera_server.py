@@ -118,8 +118,8 @@ def test_its_own_page_may_ask(served):
 @pytest.mark.parametrize(
     "body, said",
     [
-        (b"", "no picture"),
-        (b"\xff\xd8\xff" + bytes(100), "no picture"),
+        (b"", "not a picture"),
+        (b"\xff\xd8\xff" + bytes(100), "not a picture"),
         (frame()[:300], "The frame"),
         (frame(4000, 4000, "PNG"), "4000×4000"),
         (bytes(MAX_FRAME_BYTES + 1), "4 MB"),

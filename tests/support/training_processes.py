@@ -119,6 +119,11 @@ def last_row(workdir: Path) -> int:
     return max(rows_of(workdir), default=0)
 
 
+def has_saved(workdir: Path) -> bool:
+    """Tells whether a checkpoint is whole: it has its plain number once all processes wrote."""
+    return any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
+
+
 def is_saving(workdir: Path) -> bool:
     """Tells whether a checkpoint is being written: its name is not a plain number yet."""
     folder = workdir / "checkpoints"

@@ -180,6 +180,53 @@ def test_a_loss_encoder_of_its_own_gives_the_loss_its_features():
     assert abs(three - one) > 1e-2 * one
 
 
+def test_the_loss_encoder_sees_the_pictures_at_every_scale():
+    painter, encoder = modules("adain")
+    weights = objective.LossWeights(a2k_taps=("relu3_1",), lambda_content=1.0)
+    frozen, batch, params = objective.freeze(encoder, None), batch_of(8, 48), nnx.state(painter)
+
+    def at(*scales):
+        chosen = weights._replace(loss_scales=scales)
+        return objective.make_loss(painter, encoder, None, ARCHITECTURE, chosen)
+
+    scales = [(1.0,), (0.5,), (0.5, 1.0)]
+    losses = jax.jit(lambda *x: [at(*each)(*x)[1] for each in scales])(params, frozen, batch)
+    small = {name: half_size(objective.as_float(jnp.asarray(x))) for name, x in batch.items()}
+    # Seen at half the size: the same terms of pictures that were made smaller by hand.
+    taps = [encoder(x) for x in (half_size(stylized_of(painter, encoder, batch)), *small.values())]
+    by_hand = objective.loss_terms(*taps, ARCHITECTURE.block_sizes, weights)
+    for name, value in by_hand.items():
+        full, half, both = (terms[name] for terms in losses)
+        np.testing.assert_allclose(half, value, rtol=1e-4)
+        np.testing.assert_allclose(both, (full + half) / 2, rtol=1e-5)
+
+
+def stylized_of(painter, encoder, batch):
+    content, style = (objective.as_float(jnp.asarray(batch[x])) for x in ("content", "style"))
+    return painter(encoder(content), painter.keys(encoder(style)), *content.shape[1:3])
+
+
+def half_size(pictures: jax.Array) -> jax.Array:
+    """Returns pictures of half the sides: weights 1/8, 3/8, 3/8, 1/8, which the edge cuts off."""
+    for axis in (1, 2):
+        size = pictures.shape[axis]
+        weights = np.zeros((size // 2, size))
+        for i in range(size // 2):
+            for offset, weight in zip(range(-1, 3), (1, 3, 3, 1), strict=True):
+                if 0 <= 2 * i + offset < size:
+                    weights[i, 2 * i + offset] = weight
+        weights /= weights.sum(1, keepdims=True)
+        pictures = jnp.moveaxis(jnp.tensordot(weights, pictures, (1, axis)), 0, axis)
+    return pictures
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 1.5), (-0.5,)])
+def test_scales_that_do_not_reduce_are_refused(scales):
+    weights = objective.LossWeights(loss_scales=scales)
+    with pytest.raises(UserError, match="above 0 and up to 1"):
+        objective.make_loss(*modules(), None, ARCHITECTURE, weights)
+
+
 def test_terms_sum_the_taps_they_are_told_to():
     stylized, content, style = (encode()(x) for x in pictures(7, *[(32, 32)] * 3, batch=2))
 

@@ -1,5 +1,5 @@
 // Sends the camera's newest frame to be painted, shows it, and sends the next one. Frames that come
-// meanwhile are left out.
+// meanwhile are left out. The server puts `camera_switch.js` before this.
 
 const FRAMES_TO_JUDGE = 12; // by which the rate is measured
 
@@ -8,7 +8,7 @@ const say = (words, isProblem = false) => {
   byId("status").textContent = words;
   byId("status").classList.toggle("problem", isProblem);
 };
-let stream = null, isAsking = false, style = 0;
+let style = 0;
 
 async function showStyles() {
   const names = await (await fetch("styles")).json();
@@ -28,36 +28,8 @@ async function showStyles() {
   });
 }
 
-async function start() {
-  if (stream || isAsking) return;
-  isAsking = true;
-  try {
-    const wanted = {width: {ideal: 640}, height: {ideal: 480}, facingMode: "user"};
-    stream = await navigator.mediaDevices.getUserMedia({video: wanted, audio: false});
-  } catch {
-    return say("There is no camera, or this page may not use it.", true);
-  } finally {
-    isAsking = false;
-  }
-  const mine = stream; // another one is there if the camera is stopped and started again
-  const isOn = () => stream === mine;
-  show(true);
-  byId("stop").focus();
+async function paint(isOn) {
   say("Painting the first frame; a new height takes some seconds.");
-  try {
-    byId("video").srcObject = stream;
-    await byId("video").play();
-    await paintFrames(isOn);
-  } catch (error) {
-    if (!isOn()) return;
-    stop();
-    // What `fetch` says where nobody answers means nothing to people.
-    const isGone = error instanceof TypeError;
-    say(isGone ? "The program that paints has ended; start it again." : error.message, true);
-  }
-}
-
-async function paintFrames(isOn) {
   const video = byId("video"), view = byId("camera-view"), frame = document.createElement("canvas");
   let times = [], lastSaid = 0;
   while (isOn()) {
@@ -92,23 +64,15 @@ async function paintFrames(isOn) {
   }
 }
 
-function show(isRunning) {
-  byId("start").hidden = isRunning;
-  byId("stop").hidden = !isRunning;
-  if (!isRunning) byId("camera-view").hidden = true;
-}
-
-function stop() {
-  stream?.getTracks().forEach(track => track.stop());
-  stream = byId("video").srcObject = null;
-  const hadFocus = document.activeElement === byId("stop");
-  show(false);
-  if (hadFocus) byId("start").focus();
-}
-
-byId("start").onclick = start;
-byId("stop").onclick = () => {
-  stop();
-  say("Stopped.");
-};
-showStyles().catch(() => say("The program that paints has ended; start it again.", true));
+const hasEnded = "The program that paints has ended; start it again.";
+addCameraSwitch({
+  paint, say,
+  video: byId("video"),
+  view: byId("camera-view"),
+  start: byId("start"),
+  stop: byId("stop"),
+  mayStart: () => "",
+  // What `fetch` says where nobody answers means nothing to people.
+  inWords: error => error instanceof TypeError ? hasEnded : error.message,
+});
+showStyles().catch(() => say(hasEnded, true));

@@ -8,48 +8,15 @@ const FRAMES_TO_JUDGE = 6; // by which the rate is measured
 
 function startCamera({painter, open, blendOf, hasStyles}) {
   const video = byId("camera"), view = byId("camera-view");
-  let stream = null, isAsking = false;
   const say = (words, isProblem = false) => {
     byId("camera-status").textContent = words;
     byId("camera-status").classList.toggle("problem", isProblem);
   };
-  const show = isRunning => {
-    byId("camera-start").hidden = isRunning;
-    byId("camera-stop").hidden = !isRunning;
-    view.hidden = !isRunning;
-  };
-
-  async function start() {
-    if (!hasStyles()) return say("Choose a painting first.");
-    if (stream || isAsking) return;
-    if (!navigator.mediaDevices) return say("This page has no camera without https.", true);
-    isAsking = true;
-    try {
-      const wanted = {width: {ideal: 640}, height: {ideal: 480}, facingMode: "user"};
-      stream = await navigator.mediaDevices.getUserMedia({video: wanted, audio: false});
-    } catch {
-      return say("There is no camera, or this page may not use it.", true);
-    } finally {
-      isAsking = false;
-    }
-    show(true);
-    byId("camera-stop").focus();
-    const mine = stream; // another one is there if the camera is stopped and started again
-    const isOn = () => stream === mine;
-    const tell = words => isOn() && say(words);
-    try {
-      video.srcObject = stream;
-      await video.play();
-      await open(tell);
-      await paintFrames(isOn, tell);
-    } catch (error) {
-      if (isOn()) say(error.message, true);
-    }
-    if (isOn()) stop();
-  }
 
   /** Paints the newest frame again and again, until the camera is stopped. */
-  async function paintFrames(isOn, tell) {
+  async function paint(isOn) {
+    const tell = words => isOn() && say(words);
+    await open(tell);
     let level = 0, left = FRAMES_TO_WARM_UP, times = [], lastSaid = 0;
     while (isOn()) {
       const chosen = byId("camera-size").value;
@@ -64,6 +31,7 @@ function startCamera({painter, open, blendOf, hasStyles}) {
       if (!isOn()) return;
       Object.assign(view, {width, height});
       view.getContext("2d").putImageData(new ImageData(painted.pixels, width, height), 0, 0);
+      view.hidden = false;
       times = [...times, performance.now()].slice(-FRAMES_TO_JUDGE - 1);
       const now = times.at(-1);
       const rate = 1000 * (times.length - 1) / (now - times[0] || Infinity);
@@ -82,17 +50,11 @@ function startCamera({painter, open, blendOf, hasStyles}) {
     }
   }
 
-  function stop() {
-    stream?.getTracks().forEach(track => track.stop());
-    const hadFocus = document.activeElement === byId("camera-stop");
-    stream = video.srcObject = null;
-    show(false);
-    if (hadFocus) byId("camera-start").focus();
-  }
-
-  byId("camera-start").onclick = start;
-  byId("camera-stop").onclick = () => {
-    stop();
-    say("Stopped.");
-  };
+  addCameraSwitch({
+    video, view, paint, say,
+    start: byId("camera-start"),
+    stop: byId("camera-stop"),
+    mayStart: () => hasStyles() ? "" : "Choose a painting first.",
+    inWords: error => error.message,
+  });
 }
