@@ -4,7 +4,13 @@ Read stylize with stylize_arguments and stylize_reports, train, evaluate; then c
 compile_cache, which they share, and manual, which writes docs/cli.md.
 """
 
+import atexit
+import gc
 import os
+
+# At its end Python looks through all objects for circles, a third of a second with those of JAX
+# and Flax. They are left as they are; files are closed where they were written.
+atexit.register(gc.freeze)
 
 # XLA calls a compilation of minutes an error and asks for a bug report. What users need to know
 # reaches them as exceptions. JAX reads this once, when it is imported.
