@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import stya2k_jax
+from stya2k_jax.files import directory_manifest
 from stya2k_jax.weights.parameters import fingerprint, named_arrays
 from stya2k_jax.weights.run_checkpoints import DAMAGED_FOLDER
 from tests.support.paths import ROOT
@@ -120,8 +121,9 @@ def last_row(workdir: Path) -> int:
 
 
 def has_saved(workdir: Path) -> bool:
-    """Tells whether a checkpoint is whole: it has its plain number once all processes wrote."""
-    return any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
+    """Tells whether a checkpoint is whole: its manifest is written last."""
+    manifests = (workdir / "checkpoints").glob(f"*/{directory_manifest.NAME}")
+    return any(path.parent.name.isdigit() for path in manifests)
 
 
 def is_saving(workdir: Path) -> bool:
