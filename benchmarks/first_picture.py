@@ -59,8 +59,9 @@ def main(_) -> None:
         compare("one picture", checkouts, single, place, ROUNDS.value)
         if PICTURES.value:
             sizes = different_aspects(PICTURES.value)
-            side = 16 * round(np.sqrt(np.mean([h * w for h, w in sizes])) / 16)
-            for name, shapes in (("different aspects", sizes), ("equal", [(side, side)])):
+            # Of the same short side: larger squares would be made smaller before they are painted.
+            long = 16 * round(np.mean([max(size) for size in sizes]) / 16)
+            for name, shapes in (("different aspects", sizes), ("equal", [(SHORT_PX, long)])):
                 given = folders(
                     place / name.replace(" ", "_"), shapes * (len(sizes) // len(shapes))
                 )
